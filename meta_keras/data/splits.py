@@ -1,0 +1,102 @@
+"""Which classes are for training, validation and test."""
+
+import pathlib
+
+import numpy as np
+
+SPLITS = ("train", "validation", "test")
+PROTOCOLS = ("random", "vinyals", "lake")
+ROTATIONS = (0, 90, 180, 270)
+
+
+def split_classes(characters, protocol="random", rotations=True, split_dir=None):
+    """Divides the classes of a data set; a rotated class stays with its original.
+
+    Args:
+        characters: `Characters`.
+        protocol: `"random"`: 1100 / 100 / 423 characters (the same shares of a data set of
+            another size) by a fixed seed, as Finn et al. 2017 do. `"vinyals"`: the lists of
+            Vinyals et al. 2016 in `split_dir`. `"lake"`: the data set's own split by alphabets
+            (background / evaluation), five background alphabets held out for validation.
+        rotations: whether a character rotated by 90, 180 and 270 degrees is three classes more.
+        split_dir: folder with `train.txt`, `val.txt` and `test.txt`, one
+            `Alphabet/characterNN/rotDDD` a line.
+
+    Returns:
+        Dict from `"train"`, `"validation"`, `"test"` to a sorted list of `(class, degrees)`.
+
+    Raises:
+        ValueError: the protocol is unknown, or its lists are missing, empty, do not fit the data
+            set or overlap.
+    """
+    if protocol == "vinyals":
+        return _vinyals(characters, rotations, split_dir)
+    if protocol == "random":
+        parts = _random(len(characters.names))
+    elif protocol == "lake":
+        parts = _lake(characters)
+    else:
+        raise ValueError(f"split must be one of {PROTOCOLS}, got {protocol!r}.")
+    degrees = ROTATIONS if rotations else ROTATIONS[:1]
+    return {
+        name: [(int(c), d) for c in sorted(part) for d in degrees]
+        for name, part in zip(SPLITS, parts, strict=True)
+    }
+
+
+def gather_classes(characters, classes):
+    """The drawings of `(class, degrees)` pairs, uint8 `[len(classes), 20, size, size]`."""
+    return np.stack(
+        [np.rot90(characters.images[c], degrees // 90, axes=(1, 2)) for c, degrees in classes]
+    )
+
+
+def _random(num_classes):
+    order = np.random.RandomState(1623).permutation(num_classes)
+    train = round(num_classes * 1100 / 1623)
+    validation = round(num_classes * 100 / 1623)
+    return np.split(order, [train, train + validation])
+
+
+def _lake(characters):
+    background = np.flatnonzero(~characters.evaluation)
+    alphabet = np.array([name.split("/")[0] for name in characters.names])
+    held_out = np.random.RandomState(30).permutation(np.unique(alphabet[background]))[:5]
+    validation = np.isin(alphabet[background], held_out)
+    return (
+        background[~validation],
+        background[validation],
+        np.flatnonzero(characters.evaluation),
+    )
+
+
+def _vinyals(characters, rotations, split_dir):
+    if not split_dir:
+        raise ValueError(
+            "split='vinyals' needs split_dir, the folder with train.txt, val.txt and test.txt."
+        )
+    classes = {name: index for index, name in enumerate(characters.names.tolist())}
+    split = {}
+    owner = {}
+    for name, stem in zip(SPLITS, ("train", "val", "test"), strict=True):
+        file = pathlib.Path(split_dir).expanduser() / f"{stem}.txt"
+        try:
+            lines = file.read_text().split()
+        except OSError as error:
+            raise ValueError(f"split_dir={str(split_dir)!r}: {file.name} cannot be read ({error}).")
+        split[name] = []
+        for line in lines:
+            character, _, rotation = line.rpartition("/rot")
+            if character not in classes or rotation not in ("000", "090", "180", "270"):
+                raise ValueError(
+                    f"{file}: {line!r} is not a class of {characters.dataset} in the form "
+                    "Alphabet/characterNN/rotDDD."
+                )
+            if owner.setdefault(character, name) != name:
+                raise ValueError(f"{file}: {character} is in {owner[character]!r} already.")
+            if rotations or rotation == "000":
+                split[name].append((classes[character], int(rotation)))
+        if not split[name]:
+            raise ValueError(f"{file} lists no class.")
+        split[name].sort()
+    return split

@@ -1,0 +1,24 @@
+"""The one protocol of this package: an optimizer is a recurrent cell."""
+
+import keras
+
+
+class Cell(keras.layers.Layer):
+    """A recurrent cell whose state contains the parameters it optimizes.
+
+    A cell sees `P` flat coordinates and never the network they belong to. Subclasses implement
+
+        call(gradient, loss, parameters, state) -> (parameters, state)
+
+    with `gradient` and `parameters` of shape `[P]`, `loss` a scalar and `state` any nest of
+    tensors that starts as `initial_state(parameters)`. `call` is a pure function of its arguments
+    and the cell's weights, so a run of it can be differentiated through. Weights are created by
+    `build((P,))`; unless a subclass learns something per coordinate they do not depend on `P`.
+    """
+
+    def initial_state(self, parameters):
+        """The state before the first step for `parameters` of shape `[P]`; none by default."""
+        return ()
+
+    def call(self, gradient, loss, parameters, state):
+        raise NotImplementedError(f"{type(self).__name__} must implement call().")

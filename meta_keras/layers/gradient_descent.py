@@ -1,0 +1,44 @@
+"""Gradient descent as a cell: the baseline every learned cell starts from."""
+
+import keras
+
+from meta_keras.layers.cell import Cell
+
+
+def gradient_descent_update(gradient, parameters, learning_rate):
+    """theta_t = theta_{t-1} - alpha grad_t."""
+    return parameters - learning_rate * gradient
+
+
+@keras.saving.register_keras_serializable(package="meta_keras")
+class GradientDescentCell(Cell):
+    """Plain gradient descent with a fixed learning rate; it has neither weights nor state.
+
+    Args:
+        learning_rate: positive float, the step size alpha.
+
+    Raises:
+        ValueError: `learning_rate` is not positive.
+
+    Example:
+
+    >>> cell = GradientDescentCell(learning_rate=0.5)
+    >>> theta, state = cell(keras.ops.ones(3), 0.0, keras.ops.ones(3), ())
+    >>> [float(value) for value in theta]
+    [0.5, 0.5, 0.5]
+    """
+
+    def __init__(self, learning_rate=0.01, **kwargs):
+        super().__init__(**kwargs)
+        if not learning_rate > 0:
+            raise ValueError(
+                "GradientDescentCell: learning_rate must be positive, "
+                f"got learning_rate={learning_rate!r}."
+            )
+        self.learning_rate = float(learning_rate)
+
+    def call(self, gradient, loss, parameters, state):
+        return gradient_descent_update(gradient, parameters, self.learning_rate), state
+
+    def get_config(self):
+        return {**super().get_config(), "learning_rate": self.learning_rate}

@@ -1,0 +1,7 @@
+"""Learners: Keras models from episodes to query logits, one method a file."""
+
+from meta_keras.learners.episodic import EpisodicLearner
+from meta_keras.learners.gradient_based import GradientBasedLearner
+from meta_keras.learners.lstm import LSTMMetaLearner
+
+__all__ = ["EpisodicLearner", "GradientBasedLearner", "LSTMMetaLearner"]

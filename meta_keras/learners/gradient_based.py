@@ -1,0 +1,195 @@
+"""Learners that adapt a network to the support set with a cell on the one inner loop."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from meta_keras.functional import FlatNetwork
+from meta_keras.learners.episodic import EpisodicLearner
+from meta_keras.unroll import unroll
+
+BATCH_NORM_MODES = ("transductive", "inductive")
+
+
+class GradientBasedLearner(EpisodicLearner):
+    """Adapts `network` to an episode by `inner_steps` steps of `cell` on the support set.
+
+    The meta-learned initial parameters are the network's own weights.
+
+    Args:
+        network: a built `keras.Model` from images to N logits.
+        cell: a `meta_keras.layers.Cell`.
+        inner_steps: T, the number of steps on the support set.
+        inner_batch_size: support pictures per step; all of them by default. Mini-batches run
+            through the support set epoch by epoch, each in another fixed shuffled order.
+        second_order: whether the meta-gradient also goes through the gradients and losses the
+            cell sees.
+        batch_norm: `"transductive"`: batch statistics everywhere, those of the query batch
+            included. `"inductive"`: training the same, but at test the query is normalised with
+            the moving statistics collected in the support steps (Ravi & Larochelle 2017). Every
+            episode starts from the network's own statistics, which never change. Irrelevant for
+            a network without batch normalisation.
+        divide_gradient_by_batch: divide the mean loss's gradient by the batch size once more, as
+            the official code of Ravi & Larochelle does.
+
+    Raises:
+        ValueError: an argument is out of range, or the network is not built, has no weights to
+            adapt, does not give `[batch, N]` logits, or has random layers (dropout).
+    """
+
+    def __init__(
+        self,
+        network,
+        cell,
+        inner_steps=5,
+        inner_batch_size=None,
+        second_order=False,
+        batch_norm="transductive",
+        divide_gradient_by_batch=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        name = type(self).__name__
+        for argument, value in (
+            ("inner_steps", inner_steps),
+            ("inner_batch_size", inner_batch_size),
+        ):
+            if value is None and argument == "inner_batch_size":
+                continue
+            if value != int(value) or value < 1:
+                raise ValueError(f"{name}: {argument} must be a positive integer, got {value!r}.")
+        if batch_norm not in BATCH_NORM_MODES:
+            raise ValueError(
+                f"{name}: batch_norm must be one of {BATCH_NORM_MODES}, got {batch_norm!r}."
+            )
+        self.network = network
+        self.cell = cell
+        self.inner_steps = inner_steps
+        self.inner_batch_size = inner_batch_size
+        self.second_order = second_order
+        self.batch_norm = batch_norm
+        self.divide_gradient_by_batch = divide_gradient_by_batch
+        self.flat = FlatNetwork(network)
+        if len(network.output_shape) != 2:
+            raise ValueError(
+                f"{name}: network {network.name!r} must map images to logits [batch, N], "
+                f"but its output shape is {network.output_shape}."
+            )
+        if any(
+            v.dtype not in ("float16", "bfloat16", "float32", "float64")
+            for v in network.non_trainable_variables
+        ):
+            raise ValueError(
+                f"{name}: network {network.name!r} has layers with random state (dropout); "
+                "they cannot be part of an adaptation that must be repeatable."
+            )
+        if not cell.built:
+            cell.build((self.flat.size,))
+            cell.built = True
+        self.built = True
+
+    def build(self, input_shape=None):
+        """Nothing is left to build: network and cell have their weights from the start."""
+
+    def is_transductive(self):
+        has_batch_norm = bool(self.network.non_trainable_variables)
+        return has_batch_norm and self.batch_norm == "transductive"
+
+    def inner_batches(self, size):
+        """Indices of the support pictures of every step: a list of arrays, None for all."""
+        batch_size = self.inner_batch_size or size
+        if batch_size > size:
+            raise ValueError(
+                f"{type(self).__name__}: inner_batch_size={batch_size} is larger than the "
+                f"support set of {size} pictures."
+            )
+        if batch_size == size:
+            return [None] * self.inner_steps
+        rng = np.random.default_rng(0)
+        epochs = -(-self.inner_steps * batch_size // size)
+        order = np.concatenate([rng.permutation(size) for _ in range(epochs)])
+        return [order[t * batch_size : (t + 1) * batch_size] for t in range(self.inner_steps)]
+
+    def run_inner_loop(self, support_images, support_labels):
+        """Adapts to one support set.
+
+        Args:
+            support_images: `[N*K, H, W, C]`.
+            support_labels: `[N*K]` int.
+
+        Returns:
+            An `Unrolled`; its `carry` is the network's state (batch-normalisation statistics).
+        """
+        batches = self.inner_batches(support_images.shape[0])
+
+        def support_loss(parameters, step, state):
+            images, labels = support_images, support_labels
+            if batches[step] is not None:
+                images, labels = tf.gather(images, batches[step]), tf.gather(labels, batches[step])
+            logits, state = self.flat(parameters, state, images, training=True)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            return tf.reduce_mean(losses), state
+
+        batch_size = self.inner_batch_size or support_images.shape[0]
+        return unroll(
+            self.cell,
+            support_loss,
+            self.flat.parameters(),
+            steps=self.inner_steps,
+            carry=self.flat.state(),
+            second_order=self.second_order,
+            gradient_scale=1.0 / batch_size if self.divide_gradient_by_batch else 1.0,
+        )
+
+    def episode_logits(self, support_images, support_labels, query_images, training):
+        adapted = self.run_inner_loop(support_images, support_labels)
+        batch_statistics = bool(training) or self.is_transductive()
+        logits, _ = self.flat(
+            adapted.parameters, adapted.carry, query_images, training=batch_statistics
+        )
+        return logits
+
+    def adapt(self, support_images, support_labels):
+        """An ordinary Keras classifier for one support set.
+
+        A transductive learner's classifier normalises with the statistics of the batch it is
+        given, as the learner does: give it all the pictures at once. An inductive learner's
+        classifier treats every picture on its own.
+
+        Args:
+            support_images: `[N*K, H, W, C]`.
+            support_labels: `[N*K]` int in `[0, N)`.
+
+        Returns:
+            A `keras.Model`, `[batch, H, W, C] -> logits [batch, N]`, of Keras' own layers only.
+        """
+        adapted = self.run_inner_loop(
+            tf.convert_to_tensor(support_images, self.flat.parameters().dtype),
+            tf.convert_to_tensor(support_labels),
+        )
+        network = keras.models.clone_model(self.network)
+        values = (self.flat.unflatten(adapted.parameters), adapted.carry)
+        variables = (network.trainable_variables, network.non_trainable_variables)
+        for group, new in zip(variables, values, strict=True):
+            for variable, value in zip(group, new, strict=True):
+                variable.assign(value)
+        images = keras.Input(self.network.input_shape[1:], name="image")
+        return keras.Model(images, network(images, training=self.is_transductive()))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "cell": keras.saving.serialize_keras_object(self.cell),
+            "inner_steps": self.inner_steps,
+            "inner_batch_size": self.inner_batch_size,
+            "second_order": self.second_order,
+            "batch_norm": self.batch_norm,
+            "divide_gradient_by_batch": self.divide_gradient_by_batch,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        for part in ("network", "cell"):
+            config[part] = keras.saving.deserialize_keras_object(config[part])
+        return cls(**config)
