@@ -1,0 +1,21 @@
+"""Learning to learn in Keras: few-shot learners and the cells they are made of."""
+
+from meta_keras import data, layers, learners, metrics, networks, presets
+from meta_keras.learners import EpisodicLearner, GradientBasedLearner, LSTMMetaLearner
+from meta_keras.unroll import Unrolled, unroll
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "EpisodicLearner",
+    "GradientBasedLearner",
+    "LSTMMetaLearner",
+    "Unrolled",
+    "data",
+    "layers",
+    "learners",
+    "metrics",
+    "networks",
+    "presets",
+    "unroll",
+]

@@ -1,0 +1,16 @@
+"""Character data sets and the few-shot episodes drawn from them."""
+
+from meta_keras.data.characters import Characters, DatasetError, choose_dataset, load_characters
+from meta_keras.data.episodes import episodes, sample_episode
+from meta_keras.data.splits import gather_classes, split_classes
+
+__all__ = [
+    "Characters",
+    "DatasetError",
+    "choose_dataset",
+    "episodes",
+    "gather_classes",
+    "load_characters",
+    "sample_episode",
+    "split_classes",
+]

@@ -83,7 +83,9 @@ def _vinyals(characters, rotations, split_dir):
         try:
             lines = file.read_text().split()
         except OSError as error:
-            raise ValueError(f"split_dir={str(split_dir)!r}: {file.name} cannot be read ({error}).")
+            raise ValueError(
+                f"split_dir={str(split_dir)!r}: {file.name} cannot be read ({error})."
+            ) from error
         split[name] = []
         for line in lines:
             character, _, rotation = line.rpartition("/rot")

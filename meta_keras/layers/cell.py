@@ -20,5 +20,9 @@ class Cell(keras.layers.Layer):
         """The state before the first step for `parameters` of shape `[P]`; none by default."""
         return ()
 
+    def observables(self, state):
+        """What is worth watching in a state: dict from a name to `[P]`, for histograms."""
+        return {}
+
     def call(self, gradient, loss, parameters, state):
         raise NotImplementedError(f"{type(self).__name__} must implement call().")

@@ -117,6 +117,9 @@ class GatedLSTMCell(Cell):
         hidden = tf.zeros([self.units, *parameters.shape], parameters.dtype)
         return GatedLSTMState(h=hidden, c=hidden, input_gate=zeros, forget_gate=zeros)
 
+    def observables(self, state):
+        return {"input_gate": state.input_gate, "forget_gate": state.forget_gate}
+
     def call(self, gradient, loss, parameters, state):
         kernel = tf.convert_to_tensor(self.kernel)
         # The loss is the same for every coordinate: its share of the product is a bias.

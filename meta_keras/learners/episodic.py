@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from meta_keras.presets import PresetError, load_preset, save_preset
+
 
 class EpisodicLearner(keras.Model):
     """A Keras model over few-shot episodes.
@@ -31,6 +33,36 @@ class EpisodicLearner(keras.Model):
     def adapt(self, support_images, support_labels):
         """An ordinary `keras.Model`, pictures to logits `[batch, N]`, for one support set."""
         raise NotImplementedError
+
+    @classmethod
+    def from_preset(cls, preset):
+        """A trained learner, not compiled.
+
+        Args:
+            preset: name of a preset inside the package (`meta_keras.presets.builtin_presets()`),
+                or the path of a folder written by `save_to_preset`.
+
+        Raises:
+            PresetError: there is no such preset, it is damaged, or holds another kind of model.
+        """
+        learner = load_preset(preset)
+        if not isinstance(learner, cls):
+            raise PresetError(
+                f"preset={str(preset)!r} holds a {type(learner).__name__}, not a {cls.__name__}."
+            )
+        return learner
+
+    def save_to_preset(self, path, card=None):
+        """Writes this learner to a new folder `path` for `from_preset`.
+
+        Args:
+            path: a folder that does not exist yet or is empty.
+            card: JSON-able dict: how the weights were made and what they reach.
+
+        Raises:
+            PresetError: `path` exists and is not an empty folder.
+        """
+        save_preset(self, path, card)
 
     def call(self, x, training=False):
         episodes = (x["support_images"], x["support_labels"], x["query_images"])

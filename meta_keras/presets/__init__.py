@@ -1,0 +1,81 @@
+"""Trained weights: those that ship with the package and those users save.
+
+A preset is a folder with `learner.keras` (a whole Keras model without its optimizer) and
+`card.json` (how it was made, on what, what it reached).
+"""
+
+import json
+import pathlib
+import shutil
+
+import keras
+
+MODEL_FILE = "learner.keras"
+CARD_FILE = "card.json"
+
+
+class PresetError(ValueError):
+    """A preset that does not exist, is damaged, or may not be overwritten."""
+
+
+def builtin_presets():
+    """Names of the presets inside the package."""
+    here = pathlib.Path(__file__).parent
+    return sorted(file.parent.name for file in here.glob(f"*/{MODEL_FILE}"))
+
+
+def find_preset(preset):
+    """The folder of a built-in preset's name or of a path.
+
+    Raises:
+        PresetError: there is no such preset.
+    """
+    for folder in (pathlib.Path(__file__).parent / preset, pathlib.Path(preset).expanduser()):
+        if (folder / MODEL_FILE).is_file():
+            return folder
+    raise PresetError(
+        f"preset={str(preset)!r} is neither a folder with {MODEL_FILE} nor one of the built-in "
+        f"presets: {', '.join(builtin_presets()) or 'none'}."
+    )
+
+
+def load_preset(preset):
+    """The model of a preset, not compiled.
+
+    Raises:
+        PresetError: there is no such preset, or its file is damaged.
+    """
+    folder = find_preset(preset)
+    try:
+        return keras.models.load_model(folder / MODEL_FILE, compile=False)
+    except Exception as error:  # damage shows as zip, HDF5, JSON or value errors
+        raise PresetError(f"preset={str(preset)!r} cannot be loaded: {error}") from error
+
+
+def preset_card(preset):
+    """The card of a preset, a dict."""
+    return json.loads((find_preset(preset) / CARD_FILE).read_text())
+
+
+def save_preset(model, path, card=None):
+    """Writes a preset folder; an existing file is not overwritten.
+
+    Args:
+        model: a `keras.Model`.
+        path: the folder, made if it is not there.
+        card: a JSON-able dict about the model.
+
+    Raises:
+        PresetError: `path` exists and is not an empty folder.
+    """
+    folder = pathlib.Path(path).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PresetError(f"preset path={str(path)!r} exists already; name a new folder.")
+    part = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    model.save(part / MODEL_FILE, include_optimizer=False)
+    (part / CARD_FILE).write_text(json.dumps(card or {}, indent=1) + "\n")
+    if folder.exists():
+        folder.rmdir()
+    part.rename(folder)

@@ -1,0 +1,147 @@
+"""What several tests share: tiny networks, tiny episodes, and the papers' equations in NumPy."""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def omniglot_dir():
+    """A TFDS folder in which Omniglot is prepared."""
+    folders = [
+        os.environ.get("META_KERAS_DATA_DIR"),
+        REPOSITORY.parent / "shared" / "tfds",
+        pathlib.Path("~/tensorflow_datasets").expanduser(),
+    ]
+    for folder in filter(None, folders):
+        if (pathlib.Path(folder) / "omniglot" / "3.0.0" / "dataset_info.json").is_file():
+            return str(folder)
+    pytest.skip("no prepared Omniglot (name its TFDS folder in META_KERAS_DATA_DIR)")
+
+
+@pytest.fixture
+def make_network():
+    """Function that builds a tiny network: 6x6 pictures, one convolution, N logits."""
+
+    def make(batch_norm=True, classes=3, dtype="float64", activation="tanh"):
+        images = keras.Input((6, 6, 1))
+        x = keras.layers.Conv2D(2, 3, strides=2, dtype=dtype)(images)
+        if batch_norm:
+            x = keras.layers.BatchNormalization(momentum=0.6, dtype=dtype)(x)
+        x = keras.layers.Activation(activation, dtype=dtype)(x)
+        x = keras.layers.Flatten(dtype=dtype)(x)
+        network = keras.Model(images, keras.layers.Dense(classes, dtype=dtype)(x))
+        # Nothing may sit at a value (0 or 1) at which a mistake could cancel out.
+        rng = np.random.default_rng(5)
+        for variable in network.trainable_variables:
+            mean = 1.0 if variable.name == "gamma" else 0.0
+            variable.assign(rng.normal(mean, 0.4, variable.shape))
+        for variable in network.non_trainable_variables:
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+        return network
+
+    return make
+
+
+@pytest.fixture
+def make_episodes():
+    """Function that builds a batch of random episodes (x, y) of 6x6 pictures, in NumPy."""
+
+    def make(batch=1, classes=3, kshot=2, nquery=2, dtype="float64", seed=0):
+        rng = np.random.default_rng(seed)
+
+        def pictures(per_class):
+            shape = (batch, classes * per_class, 6, 6, 1)
+            return (rng.uniform(-1, 1, shape) + prototypes.repeat(per_class, 1)).astype(dtype)
+
+        def labels(per_class):
+            return np.tile(np.arange(classes, dtype="int32").repeat(per_class), (batch, 1))
+
+        prototypes = rng.uniform(-1, 1, (batch, classes, 6, 6, 1))
+        x = {
+            "support_images": pictures(kshot),
+            "support_labels": labels(kshot),
+            "query_images": pictures(nquery),
+        }
+        return x, labels(nquery)
+
+    return make
+
+
+@pytest.fixture
+def randomize_cell():
+    """Function that gives a `GatedLSTMCell` weights at which every term of it matters."""
+
+    def randomize(cell, scale=0.5, seed=3):
+        rng = np.random.default_rng(seed)
+        for variable in cell.trainable_variables:
+            variable.assign(scale * rng.normal(size=variable.shape))
+        cell.input_gate_bias.assign(-1.5)
+        cell.forget_gate_bias.assign(2.0)
+
+    return randomize
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _log_and_sign(x, p=10.0):
+    """[rows] -> [rows, 2], entry by entry."""
+    features = [
+        (np.log(abs(entry)) / p, np.sign(entry))
+        if abs(entry) >= np.exp(-p)
+        else (-1.0, np.exp(p) * entry)
+        for entry in x
+    ]
+    return np.array(features)
+
+
+def _gated_lstm_step(weights, gradient, loss, theta, state):
+    """Ravi & Larochelle 2017, section 3.1, a row per coordinate.
+
+    Args:
+        weights: dict from the names of a `GatedLSTMCell`'s weights to arrays.
+        gradient, theta: `[P]`.
+        loss: scalar.
+        state: dict of `h`, `c` `[P, units]` and `i`, `f` `[P]`; None before the first step.
+
+    Returns:
+        `(theta, state)` after the step.
+    """
+    size, units = len(theta), weights["bias"].size // 4
+    if state is None:
+        nothing = np.zeros((size, units))
+        state = {"h": nothing, "c": nothing, "i": np.zeros(size), "f": np.zeros(size)}
+    x = np.concatenate([_log_and_sign(gradient), _log_and_sign(np.full(size, loss))], axis=1)
+    z = np.concatenate([x, state["h"]], axis=1) @ weights["kernel"] + weights["bias"]
+    lstm_i, lstm_f, lstm_g, lstm_o = (z[:, gate * units : (gate + 1) * units] for gate in range(4))
+    c = _sigmoid(lstm_f) * state["c"] + _sigmoid(lstm_i) * np.tanh(lstm_g)
+    h = _sigmoid(lstm_o) * np.tanh(c)
+    h_theta_i = np.concatenate([h, theta[:, None], state["i"][:, None]], axis=1)
+    h_theta_f = np.concatenate([h, theta[:, None], state["f"][:, None]], axis=1)
+    i = _sigmoid(h_theta_i @ weights["input_gate_kernel"] + weights["input_gate_bias"])
+    f = _sigmoid(h_theta_f @ weights["forget_gate_kernel"] + weights["forget_gate_bias"])
+    return f * theta - i * gradient, {"h": h, "c": c, "i": i, "f": f}
+
+
+@pytest.fixture(scope="session")
+def log_and_sign_reference():
+    return _log_and_sign
+
+
+@pytest.fixture(scope="session")
+def gated_lstm_reference():
+    return _gated_lstm_step
