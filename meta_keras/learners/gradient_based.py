@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras.functional import FlatNetwork
+from meta_keras.functional import FlatNetwork, batch_statistics_clone, neutral_statistics
 from meta_keras.learners.episodic import EpisodicLearner
 from meta_keras.unroll import unroll
 
@@ -69,7 +69,7 @@ class GradientBasedLearner(EpisodicLearner):
         self.second_order = second_order
         self.batch_norm = batch_norm
         self.divide_gradient_by_batch = divide_gradient_by_batch
-        self.flat = FlatNetwork(network)
+        self.flat = FlatNetwork(network, second_order)
         if len(network.output_shape) != 2:
             raise ValueError(
                 f"{name}: network {network.name!r} must map images to logits [batch, N], "
@@ -161,20 +161,30 @@ class GradientBasedLearner(EpisodicLearner):
             support_labels: `[N*K]` int in `[0, N)`.
 
         Returns:
-            A `keras.Model`, `[batch, H, W, C] -> logits [batch, N]`, of Keras' own layers only.
+            A `keras.Model`, `[batch, H, W, C] -> logits [batch, N]`, of Keras' own layers only
+            (as far as the network is).
+
+        Raises:
+            ValueError: the learner is transductive and its network not a functional or
+                sequential model.
         """
         adapted = self.run_inner_loop(
             tf.convert_to_tensor(support_images, self.flat.parameters().dtype),
             tf.convert_to_tensor(support_labels),
         )
-        network = keras.models.clone_model(self.network)
-        values = (self.flat.unflatten(adapted.parameters), adapted.carry)
+        if self.is_transductive():
+            network = batch_statistics_clone(self.network)
+            # What is left of batch normalisation after `batch_statistics_clone` is gamma and beta.
+            state = neutral_statistics(network)
+        else:
+            network = keras.models.clone_model(self.network)
+            state = adapted.carry
+        values = (self.flat.unflatten(adapted.parameters), state)
         variables = (network.trainable_variables, network.non_trainable_variables)
         for group, new in zip(variables, values, strict=True):
             for variable, value in zip(group, new, strict=True):
                 variable.assign(value)
-        images = keras.Input(self.network.input_shape[1:], name="image")
-        return keras.Model(images, network(images, training=self.is_transductive()))
+        return network
 
     def get_config(self):
         return {
