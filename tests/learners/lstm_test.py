@@ -148,9 +148,7 @@ def _assert_meta_gradient(learner, x, y, gated_lstm_reference):
 
 @pytest.mark.parametrize("second_order", [False, True])
 @pytest.mark.parametrize("with_batch_norm", [True, False])
-def test_meta_gradient(
-    make_learner, episode, gated_lstm_reference, with_batch_norm, second_order
-):
+def test_meta_gradient(make_learner, episode, gated_lstm_reference, with_batch_norm, second_order):
     learner = make_learner(with_batch_norm, second_order=second_order)
     _assert_meta_gradient(learner, *episode, gated_lstm_reference)
 

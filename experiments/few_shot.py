@@ -1,0 +1,337 @@
+"""Few-shot classification: trains a meta-learner on episodes and tests it on unseen classes.
+
+    python -m experiments.few_shot --nway=5 --kshot=1
+
+The same command again continues an interrupted run, and re-evaluates a finished one.
+"""
+
+import os
+import warnings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import tensorflow as tf
+from absl import flags, logging
+from tensorboard.plugins.hparams import api as hparams
+
+from experiments import program
+from meta_keras import callbacks, metrics, networks
+from meta_keras.data import (
+    choose_dataset,
+    episodes,
+    gather_classes,
+    load_characters,
+    split_classes,
+)
+from meta_keras.layers import GatedLSTMCell
+from meta_keras.learners import LSTMMetaLearner
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_integer("nway", 5, "N, classes of an episode.", lower_bound=2)
+flags.DEFINE_integer("kshot", 1, "K, support pictures a class.", lower_bound=1)
+flags.DEFINE_integer("nquery", 5, "Q, query pictures a class in training.", lower_bound=1)
+flags.DEFINE_integer(
+    "test_nquery", 15, "Query pictures a class in validation and test.", lower_bound=1
+)
+flags.DEFINE_enum("method", "lstm", ["lstm"], "Meta-learner: lstm (Ravi & Larochelle 2017).")
+flags.DEFINE_enum(
+    "dataset",
+    "auto",
+    ["auto", "omniglot", "glyphs"],
+    "auto: omniglot if it is prepared or can be had within seconds, else the built-in glyphs.",
+)
+flags.DEFINE_enum(
+    "split",
+    "random",
+    ["random", "vinyals", "lake"],
+    "Classes for training, validation and test: random 1100/100/423 characters; the lists of "
+    "Vinyals et al. in --split_dir; Lake's background and evaluation alphabets.",
+)
+flags.DEFINE_bool("rotations", True, "Rotations by 90, 180 and 270 degrees are further classes.")
+flags.DEFINE_string("split_dir", None, "Folder with train.txt, val.txt, test.txt (vinyals).")
+flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own default if not given.")
+flags.DEFINE_string("manual_dir", None, "Folder with Omniglot's official zip files.")
+flags.DEFINE_string("logdir", None, "Folder of the run; runs/METHOD-Nway-Kshot if not given.")
+flags.DEFINE_integer("seed", 0, "Seed of initial weights and of all episodes.", lower_bound=0)
+flags.DEFINE_integer("episodes", 32000, "Training episodes.", lower_bound=1)
+flags.DEFINE_integer("meta_batch", 2, "Episodes an update.", lower_bound=1)
+flags.DEFINE_integer("inner_steps", 1, "T, steps on the support set.", lower_bound=1)
+flags.DEFINE_integer(
+    "inner_batch_size", None, "Support pictures a step; all if not given.", lower_bound=1
+)
+flags.DEFINE_bool("second_order", True, "Differentiate through the gradients the cell sees.")
+flags.DEFINE_enum(
+    "batch_norm",
+    "transductive",
+    ["transductive", "inductive"],
+    "Statistics for query pictures at test: their own batch's, or those of the support steps.",
+)
+flags.DEFINE_integer("filters", 32, "Filters of every convolution.", lower_bound=1)
+flags.DEFINE_float("learning_rate", 4e-3, "Adam's first rate; cosine decay to 0.", lower_bound=0.0)
+flags.DEFINE_bool("decay", True, "Cosine decay of the learning rate to 0 over the run.")
+flags.DEFINE_float("clip_norm", 10.0, "Global norm of the meta-gradient at most.", lower_bound=0.0)
+flags.DEFINE_float(
+    "input_gate_bias", 0.0, "Initial b_I; sigmoid(b_I) is the first inner learning rate."
+)
+flags.DEFINE_float("forget_gate_bias", 6.0, "Initial b_F; sigmoid(b_F) is the first forget gate.")
+flags.DEFINE_bool("jit_compile", False, "Compile the whole training step with XLA.")
+flags.DEFINE_bool("mixed_precision", False, "Network in bfloat16, cell and weights in float32.")
+flags.DEFINE_enum(
+    "strategy", "none", ["none", "mirrored"], "tf.distribute strategy (mirrored: all GPUs)."
+)
+flags.DEFINE_integer("validation_interval", 2000, "Episodes between validations.", lower_bound=1)
+flags.DEFINE_integer("validation_episodes", 100, "Episodes of a validation.", lower_bound=2)
+flags.DEFINE_integer("test_episodes", 600, "Test episodes.", lower_bound=2)
+flags.DEFINE_bool("eval_only", False, "Only evaluate: the preset, or the best weights in logdir.")
+flags.DEFINE_string("preset", None, "Start from this preset (a name or a folder).")
+flags.DEFINE_bool("resume", True, "Continue the run found in --logdir.")
+
+flags.register_multi_flags_validator(
+    ["kshot", "nquery", "test_nquery"],
+    lambda f: f["kshot"] + max(f["nquery"], f["test_nquery"]) <= 20,
+    "--kshot plus --nquery (or --test_nquery) must be at most 20, the drawings of a character",
+)
+flags.register_multi_flags_validator(
+    ["split", "split_dir"],
+    lambda f: f["split"] != "vinyals" or f["split_dir"],
+    "--split=vinyals needs --split_dir, the folder with train.txt, val.txt and test.txt",
+)
+flags.register_multi_flags_validator(
+    ["episodes", "meta_batch"],
+    lambda f: f["episodes"] % f["meta_batch"] == 0,
+    "--episodes must be a multiple of --meta_batch",
+)
+flags.register_validator("learning_rate", lambda v: v > 0, "--learning_rate must be positive")
+flags.register_validator("clip_norm", lambda v: v > 0, "--clip_norm must be positive")
+
+# They say where things lie or what to do now, and do not decide the run's result.
+NOT_SETTINGS = {
+    "data_dir", "manual_dir", "logdir", "eval_only", "resume", "test_episodes"
+}  # fmt: skip
+STREAMS = {"train": 0, "validation": 1, "test": 2}
+
+
+def set_up_runtime():
+    """Deterministic operations, and threads so that episodes run side by side."""
+    warnings.filterwarnings("ignore", message=".*shuffle=True.*")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // FLAGS.meta_batch))
+    tf.config.threading.set_inter_op_parallelism_threads(max(2, cores))
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(FLAGS.seed)
+
+
+def load_data():
+    """The drawings of every split, and what was used: `(dict of arrays, dataset, reason)`."""
+    dataset, reason = FLAGS.dataset, "asked for"
+    if dataset == "auto":
+        dataset, reason = choose_dataset(FLAGS.data_dir, FLAGS.manual_dir)
+        if dataset == "glyphs":
+            logging.warning("Using the built-in data set glyphs: %s", reason)
+    characters = load_characters(dataset, FLAGS.data_dir, FLAGS.manual_dir)
+    try:
+        split = split_classes(characters, FLAGS.split, FLAGS.rotations, FLAGS.split_dir)
+        for name, classes in split.items():
+            if FLAGS.nway > len(classes):
+                raise ValueError(
+                    f"--nway={FLAGS.nway} is more than the {len(classes)} classes of the {name} "
+                    f"part of {dataset} (--split={FLAGS.split})."
+                )
+    except ValueError as error:
+        raise program.UsageError(str(error)) from error
+    drawings = {name: gather_classes(characters, classes) for name, classes in split.items()}
+    return drawings, dataset, reason
+
+
+def make_episodes(drawings, part, count, start=0, meta_batch=1):
+    """The stream of a split: training episodes run on, validation and test are always the same."""
+    nquery = FLAGS.nquery if part == "train" else FLAGS.test_nquery
+    return episodes(
+        drawings[part],
+        FLAGS.nway,
+        FLAGS.kshot,
+        nquery,
+        seed=FLAGS.seed * len(STREAMS) + STREAMS[part],
+        count=count,
+        start=start,
+        meta_batch=meta_batch,
+    )
+
+
+def make_learner():
+    """A new learner, from the preset if there is one."""
+    if FLAGS.preset:
+        learner = LSTMMetaLearner.from_preset(FLAGS.preset)
+        if learner.network.output_shape[-1] != FLAGS.nway:
+            raise program.UsageError(
+                f"--preset={FLAGS.preset} is for {learner.network.output_shape[-1]} classes, "
+                f"not --nway={FLAGS.nway}."
+            )
+        return learner
+    constant = keras.initializers.Constant
+    cell = GatedLSTMCell(
+        input_gate_bias_initializer=constant(FLAGS.input_gate_bias),
+        forget_gate_bias_initializer=constant(FLAGS.forget_gate_bias),
+    )
+    policy = "mixed_bfloat16" if FLAGS.mixed_precision else "float32"
+    network = networks.conv4(FLAGS.nway, filters=FLAGS.filters, dtype=policy)
+    return LSTMMetaLearner(
+        network,
+        cell,
+        inner_steps=FLAGS.inner_steps,
+        inner_batch_size=FLAGS.inner_batch_size,
+        second_order=FLAGS.second_order,
+        batch_norm=FLAGS.batch_norm,
+    )
+
+
+def compile_learner(learner, updates):
+    rate = FLAGS.learning_rate
+    if FLAGS.decay:
+        rate = keras.optimizers.schedules.CosineDecay(rate, updates)
+    learner.compile(
+        keras.optimizers.Adam(rate, global_clipnorm=FLAGS.clip_norm),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=FLAGS.jit_compile,
+    )
+
+
+def train(folder, drawings):
+    """Trains or continues to the end; returns the best learner and the last checkpoint's state."""
+    interval = min(FLAGS.validation_interval, FLAGS.episodes)
+    interval -= interval % FLAGS.meta_batch
+    epochs = FLAGS.episodes // interval
+    updates = interval // FLAGS.meta_batch
+    resumed = callbacks.Checkpoint.resume(folder / "checkpoints")
+    if resumed:
+        checkpoint, learner = resumed
+        print(f"Continuing after episode {checkpoint.state['epoch'] * interval:,}.")
+    else:
+        checkpoint = callbacks.Checkpoint(folder / "checkpoints")
+        learner = make_learner()
+        compile_learner(learner, updates * epochs)
+    done = checkpoint.state["epoch"]
+    if done < epochs:
+        validation = make_episodes(drawings, "validation", FLAGS.validation_episodes).cache()
+        remaining = make_episodes(
+            drawings, "train", (epochs - done) * interval, done * interval, FLAGS.meta_batch
+        )
+        first_batch = next(
+            iter(make_episodes(drawings, "train", FLAGS.meta_batch, 0, FLAGS.meta_batch))
+        )
+        summaries = callbacks.EpisodeSummaries(
+            folder, interval, first_batch, next(iter(validation))
+        )
+        write_settings_summary(folder)
+        learner.fit(
+            remaining,
+            epochs=epochs,
+            initial_epoch=done,
+            steps_per_epoch=updates,
+            validation_data=validation,
+            callbacks=[
+                callbacks.StopOnNonFiniteLoss(updates),
+                callbacks.Progress(interval, epochs * interval, FLAGS.meta_batch),
+                summaries,
+                checkpoint,
+            ],
+            verbose=0,
+            shuffle=False,
+        )
+    return keras.models.load_model(checkpoint.best_file, compile=False), checkpoint.state
+
+
+def write_settings_summary(folder):
+    """The flags as text and as HParams for TensorBoard."""
+    settings = {
+        name: value
+        for name, value in program.module_flags(__name__).items()
+        if isinstance(value, (bool, int, float, str))
+    }
+    rows = [f"| {name} | {value} |" for name, value in sorted(settings.items())]
+    with tf.summary.create_file_writer(str(folder / "validation")).as_default(step=0):
+        tf.summary.text("flags", "\n".join(["| flag | value |", "|---|---|", *rows]))
+        hparams.hparams(settings)
+
+
+def test(learner, drawings):
+    """Accuracy over the test episodes: mean and half width of the 95 % interval."""
+    print(f"Testing on {FLAGS.test_episodes} episodes of classes never seen in training ...")
+    accuracies = metrics.evaluate_episodes(
+        learner, make_episodes(drawings, "test", FLAGS.test_episodes)
+    )
+    return metrics.mean_and_ci95(accuracies)
+
+
+def main():
+    set_up_runtime()
+    preset_only = FLAGS.eval_only and FLAGS.preset
+    if preset_only:
+        learner = make_learner()
+    logdir = FLAGS.logdir or f"runs/{FLAGS.method}-{FLAGS.nway}way-{FLAGS.kshot}shot"
+    drawings, dataset, reason = load_data()
+    settings = {k: v for k, v in program.module_flags(__name__).items() if k not in NOT_SETTINGS}
+    settings["dataset"] = dataset
+    state = {"epoch": 0, "seconds": 0.0}
+    folder = None
+    print(f"{FLAGS.nway}-way {FLAGS.kshot}-shot on {dataset} ({FLAGS.split} split).")
+    if preset_only:
+        batch_norm = learner.batch_norm
+        if FLAGS.logdir:
+            folder = program.open_logdir(logdir, settings, FLAGS.resume)
+    else:
+        folder = program.open_logdir(logdir, settings, FLAGS.resume)
+        if FLAGS.eval_only:
+            best = folder / "best.keras"
+            if not best.exists():
+                raise program.UsageError(f"--eval_only: there are no trained weights in {folder}.")
+            learner = keras.models.load_model(best, compile=False)
+            resumed = callbacks.Checkpoint.resume(folder / "checkpoints")
+            state = resumed[0].state if resumed else state
+        else:
+            print(f"Run folder {folder}; pictures of the training: tensorboard --logdir {folder}")
+            learner, state = train(folder, drawings)
+        batch_norm = FLAGS.batch_norm
+    accuracy, ci95 = test(learner, drawings)
+    mode = "transductive" if learner.is_transductive() else "inductive"
+    print(
+        f"Test accuracy {accuracy:.2%} +- {ci95:.2%} (95 % interval over {FLAGS.test_episodes} "
+        f"episodes; {dataset}, {FLAGS.split} split, {mode} batch normalisation)."
+    )
+    if folder is None:
+        return
+    interval = min(FLAGS.validation_interval, FLAGS.episodes)
+    interval -= interval % FLAGS.meta_batch
+    program.write_json(
+        folder / "results.json",
+        {
+            "experiment": "few_shot",
+            "method": FLAGS.method,
+            "dataset": dataset,
+            "dataset_reason": reason,
+            "split": FLAGS.split,
+            "rotations": FLAGS.rotations,
+            "nway": FLAGS.nway,
+            "kshot": FLAGS.kshot,
+            "test_accuracy": accuracy,
+            "test_ci95": ci95,
+            "test_episodes": FLAGS.test_episodes,
+            "batch_norm": batch_norm,
+            "seed": FLAGS.seed,
+            "train_episodes": state["epoch"] * interval,
+            "best_episode": state.get("best_epoch", 0) * interval,
+            "validation_accuracy": state.get("best_accuracy"),
+            "preset": FLAGS.preset,
+            "wall_seconds": state["seconds"],
+            "versions": program.versions(),
+            "flags": program.module_flags(__name__),
+        },
+    )
+    print(f"Results: {folder / 'results.json'}")
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,123 @@
+"""What every experiment shares: folders, flags on disk, results, errors."""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import sys
+import tempfile
+
+from absl import app, flags, logging
+
+from meta_keras.callbacks import CheckpointError, NonFiniteLoss
+from meta_keras.data import DatasetError
+from meta_keras.presets import PresetError
+
+FLAGS_FILE = "flags.json"
+USER_ERRORS = (DatasetError, CheckpointError, NonFiniteLoss, PresetError)
+
+
+class UsageError(Exception):
+    """The user asked for something that cannot be; the message says what is allowed."""
+
+
+def run(main):
+    """Runs an absl program; a user's mistake ends it with a message and exit code 2."""
+
+    def guarded(argv):
+        logging.use_absl_handler()
+        logging.set_verbosity(logging.WARNING)
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+        try:
+            main()
+        except (UsageError, *USER_ERRORS) as error:
+            print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            print(
+                "\nStopped. The same command continues from the last checkpoint.", file=sys.stderr
+            )
+            sys.exit(130)
+
+    app.run(guarded)
+
+
+def write_json(file, value):
+    """Writes a JSON file all at once or not at all."""
+    file = pathlib.Path(file)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".tmp", delete=False) as part:
+        json.dump(value, part, indent=1)
+        part.write("\n")
+    os.chmod(part.name, 0o644)
+    os.replace(part.name, file)
+
+
+def module_flags(module_name):
+    """Values of the flags a module defines, a JSON-able dict."""
+    return {
+        flag.name: flag.value
+        for flag in flags.FLAGS.get_key_flags_for_module(module_name)
+        if flag.name in flags.FLAGS
+    }
+
+
+def open_logdir(logdir, settings, resume):
+    """Makes a run's folder, or checks that an existing one is of the same run.
+
+    Args:
+        logdir: path.
+        settings: JSON-able dict of everything that decides the run's result.
+        resume: whether an existing run may be continued.
+
+    Returns:
+        The folder, a `pathlib.Path`.
+
+    Raises:
+        UsageError: the folder cannot be written, belongs to something else, or to a run with
+            other settings.
+    """
+    folder = pathlib.Path(logdir).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"--logdir={logdir} cannot be written: {error.strerror}.") from error
+    file = folder / FLAGS_FILE
+    if not file.exists():
+        others = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".tmp"))
+        if others:
+            raise UsageError(
+                f"--logdir={logdir} is not empty and not a run of this program (it has "
+                f"{', '.join(others[:3])}). Name another folder."
+            )
+        write_json(file, settings)
+        return folder
+    try:
+        saved = json.loads(file.read_text())
+    except ValueError as error:
+        raise UsageError(f"{file} is damaged ({error}); name another --logdir.") from error
+    names = sorted(set(saved) | set(settings))
+    differences = [
+        f"  {name}: {saved.get(name)!r} there, {settings.get(name)!r} now"
+        for name in names
+        if saved.get(name) != settings.get(name)
+    ]
+    if differences:
+        raise UsageError(
+            f"--logdir={logdir} holds a run with other settings:\n"
+            + "\n".join(differences)
+            + "\nName another --logdir, or use the same flags to continue it."
+        )
+    if not resume:
+        raise UsageError(f"--logdir={logdir} holds this run already and --noresume was given.")
+    return folder
+
+
+def versions():
+    """Versions of Python and of the packages that decide a result."""
+    names = ("tensorflow", "keras", "numpy", "tensorflow-datasets")
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"python": platform.python_version(), **found}

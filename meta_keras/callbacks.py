@@ -1,0 +1,253 @@
+"""Keras callbacks for episodic training: checkpoints, TensorBoard, progress, NaN guard."""
+
+import hashlib
+import json
+import math
+import os
+import pathlib
+import shutil
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from meta_keras import pictures
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be read."""
+
+
+class NonFiniteLoss(Exception):
+    """Training met a loss that is not a number."""
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the whole state of a run after every epoch, so that a killed run goes on exactly.
+
+    `folder/<epoch>/` holds `learner.keras` (weights and optimizer) and `state.json`. The folder
+    gets its name only when it is complete and is deleted only after its successor is, so at any
+    moment at least one checkpoint is whole. The weights of the epoch with the best validation
+    accuracy are kept as `best.keras` beside `folder`.
+
+    Args:
+        folder: path; made when first needed.
+        state: dict that goes into `state.json`; `resume` returns it.
+    """
+
+    def __init__(self, folder, state=None):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.best_file = self.folder.parent / "best.keras"
+        self.state = state or {"epoch": 0, "best_epoch": 0, "best_accuracy": -1.0, "seconds": 0.0}
+
+    @classmethod
+    def resume(cls, folder):
+        """The newest checkpoint: `(callback, compiled learner)`, or None if there is none.
+
+        Raises:
+            CheckpointError: the newest checkpoint is damaged.
+        """
+        folders = sorted(path for path in pathlib.Path(folder).glob("*") if path.name.isdigit())
+        if not folders:
+            return None
+        newest = folders[-1]
+        try:
+            state = json.loads((newest / "state.json").read_text())
+            if _sha256(newest / "learner.keras") != state.pop("sha256"):
+                raise ValueError("learner.keras is not the file that was saved")
+            learner = keras.models.load_model(newest / "learner.keras")
+        except Exception as error:  # damage shows as zip, HDF5, JSON or value errors
+            raise CheckpointError(
+                f"The checkpoint {newest} is damaged ({error}). Delete that folder to go on from "
+                "the one before it or from the start."
+            ) from error
+        return cls(folder, state), learner
+
+    def on_train_begin(self, logs=None):
+        self._began = time.monotonic() - self.state["seconds"]
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.state.update(epoch=epoch + 1, seconds=time.monotonic() - self._began)
+        if logs["val_accuracy"] > self.state["best_accuracy"]:
+            self.state.update(best_epoch=epoch + 1, best_accuracy=float(logs["val_accuracy"]))
+            part = self.best_file.with_suffix(".tmp.keras")
+            self.model.save(part, include_optimizer=False)
+            os.replace(part, self.best_file)
+        part = self.folder / "unfinished"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        self.model.save(part / "learner.keras")
+        state = {**self.state, "sha256": _sha256(part / "learner.keras")}
+        (part / "state.json").write_text(json.dumps(state))
+        part.rename(self.folder / f"{epoch + 1:06d}")
+        shutil.rmtree(self.folder / f"{epoch:06d}", ignore_errors=True)
+
+
+def _sha256(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+class StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Raises `NonFiniteLoss` as soon as the loss is not finite, before anything is saved.
+
+    Args:
+        updates_per_epoch: to say where it happened.
+    """
+
+    def __init__(self, updates_per_epoch):
+        super().__init__()
+        self.updates_per_epoch = updates_per_epoch
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        # Keras reports the running mean, which stays non-finite once it is.
+        if not math.isfinite(logs["loss"]):
+            update = self.epoch * self.updates_per_epoch + batch + 1
+            raise NonFiniteLoss(f"The loss became {logs['loss']} at update {update}.")
+
+
+class Progress(keras.callbacks.Callback):
+    """A line per validation, and on a terminal a line that moves in between.
+
+    Args:
+        episodes_per_epoch: episodes between two validations.
+        episodes: of the whole run.
+        update_episodes: episodes of one update (the meta-batch).
+    """
+
+    def __init__(self, episodes_per_epoch, episodes, update_episodes, stream=None):
+        super().__init__()
+        self.episodes_per_epoch = episodes_per_epoch
+        self.episodes = episodes
+        self.update_episodes = update_episodes
+        self.stream = stream or sys.stdout
+        self.rate = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.done = epoch * self.episodes_per_epoch
+        self.first = self.shown = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.monotonic()
+        seen = (batch + 1) * self.update_episodes
+        if self.first is None:  # the very first update includes tracing
+            self.first = self.shown = (now, seen)
+            return
+        self.rate = (seen - self.first[1]) / max(now - self.first[0], 1e-9)
+        if self.stream.isatty() and now - self.shown[0] > 0.5:
+            self.shown = (now, seen)
+            self.stream.write("\r\x1b[K" + self._line(self.done + seen, logs))
+            self.stream.flush()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.stream.isatty():
+            self.stream.write("\r\x1b[K")
+        self.stream.write(self._line(self.done + self.episodes_per_epoch, logs) + "\n")
+        self.stream.flush()
+
+    def _line(self, done, logs):
+        parts = [
+            f"episode {done:>{len(f'{self.episodes:,}')},}/{self.episodes:,}",
+            f"loss {logs['loss']:.3f}",
+            f"accuracy {logs['accuracy']:6.1%}",
+        ]
+        if "val_accuracy" in logs:
+            parts.append(f"validation {logs['val_accuracy']:6.1%}")
+        if self.rate:
+            left = (self.episodes - done) / self.rate
+            parts.append(f"{self.rate:.1f} episodes/s")
+            parts.append(f"{int(left // 60)}:{int(left % 60):02d} left")
+        return "  ".join(parts)
+
+
+class EpisodeSummaries(keras.callbacks.Callback):
+    """What TensorBoard shows of a run; the step is the number of training episodes seen.
+
+    Loss and accuracy of training and validation, episodes/s, and for two fixed episodes (one of
+    training, one of validation): the norm of the meta-gradient; the support loss before every
+    inner step; the query loss before and after adaptation; the cell's gates over coordinates for
+    every step; a picture of the validation episode with the learner's predictions.
+
+    Args:
+        logdir: path; events go to its folders `train` and `validation`.
+        episodes_per_epoch: episodes between two validations.
+        train_batch, validation_batch: `(x, y)` batches.
+    """
+
+    def __init__(self, logdir, episodes_per_epoch, train_batch, validation_batch):
+        super().__init__()
+        self.episodes_per_epoch = episodes_per_epoch
+        self.train_batch = train_batch
+        self.validation_batch = validation_batch
+        self.writers = {
+            name: tf.summary.create_file_writer(str(pathlib.Path(logdir) / name))
+            for name in ("train", "validation")
+        }
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began = time.monotonic()
+
+    def on_test_begin(self, logs=None):
+        self._trained = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = (epoch + 1) * self.episodes_per_epoch
+        seconds = self._trained - self._began
+        with self.writers["train"].as_default(step=step):
+            tf.summary.scalar("loss", logs["loss"])
+            tf.summary.scalar("accuracy", logs["accuracy"])
+            tf.summary.scalar("episodes_per_second", self.episodes_per_epoch / seconds)
+            tf.summary.scalar("gradient_norm", self._gradient_norm())
+        with self.writers["validation"].as_default(step=step):
+            tf.summary.scalar("loss", logs["val_loss"])
+            tf.summary.scalar("accuracy", logs["val_accuracy"])
+            self._write_adaptation()
+            tf.summary.image("episode", self._picture()[None])
+        for writer in self.writers.values():
+            writer.flush()
+
+    def _gradient_norm(self):
+        x, y = self.train_batch
+        with tf.GradientTape() as tape:
+            loss = self.model.compute_loss(x, y, self.model(x, training=True))
+        return tf.linalg.global_norm(tape.gradient(loss, self.model.trainable_variables))
+
+    def _first_episode(self):
+        x, y = self.validation_batch
+        return {name: value[0] for name, value in x.items()}, y[0]
+
+    def _write_adaptation(self):
+        if not hasattr(self.model, "run_inner_loop"):
+            return
+        x, y = self._first_episode()
+        run = self.model.run_inner_loop(x["support_images"], x["support_labels"])
+        for step, loss in enumerate(run.losses):
+            tf.summary.scalar(f"inner_loop/support_loss_before_step_{step + 1:02d}", loss)
+        for name, parameters, state in (
+            ("before", self.model.flat.parameters(), self.model.flat.state()),
+            ("after", run.parameters, run.carry),
+        ):
+            logits, _ = self.model.flat(parameters, state, x["query_images"], training=True)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+            tf.summary.scalar(f"inner_loop/query_loss_{name}_adaptation", tf.reduce_mean(losses))
+        for step, state in enumerate(run.states):
+            for name, values in self.model.cell.observables(state).items():
+                tf.summary.histogram(f"{name}/step_{step + 1:02d}", values)
+
+    def _picture(self):
+        x, y = self._first_episode()
+        batch = {name: value[:1] for name, value in self.validation_batch[0].items()}
+        logits = self.model.predict_on_batch(batch)[0]
+        return pictures.episode_picture(
+            np.asarray(x["support_images"]),
+            np.asarray(x["support_labels"]),
+            np.asarray(x["query_images"]),
+            np.asarray(y),
+            logits,
+        )

@@ -1,0 +1,69 @@
+"""Pictures of episodes."""
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+def episode_picture(support_images, support_labels, query_images, query_labels, logits):
+    """One episode as a picture: a row a class, its support pictures, then its query pictures.
+
+    Under every query picture stands the probability of the class the learner chose: green where
+    it is right, red with the chosen class where it is wrong.
+
+    Args:
+        support_images: `[N*K, H, W, C]` in [0, 1], ink 1.
+        support_labels: `[N*K]` int.
+        query_images: `[N*Q, H, W, C]`.
+        query_labels: `[N*Q]` int.
+        logits: `[N*Q, N]`.
+
+    Returns:
+        uint8 `[height, width, 3]`.
+    """
+    classes = logits.shape[1]
+    support = [support_images[support_labels == label] for label in range(classes)]
+    query = [np.flatnonzero(query_labels == label) for label in range(classes)]
+    shots = max(len(images) for images in support)
+    columns = shots + max(len(indices) for indices in query)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    probabilities = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
+    chosen = logits.argmax(axis=1)
+    accuracy = (chosen == query_labels).mean()
+
+    figure = Figure(figsize=(0.62 * columns + 0.6, 0.82 * classes + 0.5), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots(classes, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    figure.suptitle(
+        f"support ({shots} a class, framed) and query, {accuracy:.0%} right", fontsize=9
+    )
+    for label in range(classes):
+        for column, image in enumerate(support[label]):
+            _show(axes[label, column], image, "black")
+            axes[label, column].set_title(f"class {label + 1}", fontsize=7, pad=2)
+        for column, index in enumerate(query[label]):
+            right = chosen[index] == label
+            axis = axes[label, shots + column]
+            _show(axis, query_images[index], None)
+            text = f"{probabilities[index].max():.0%}"
+            axis.set_title(
+                text if right else f"{chosen[index] + 1}: {text}",
+                fontsize=7,
+                pad=2,
+                color="green" if right else "red",
+            )
+    figure.subplots_adjust(0.01, 0.01, 0.99, 0.86, wspace=0.08, hspace=0.3)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def _show(axis, image, frame):
+    axis.imshow(1.0 - image, cmap="gray", vmin=0, vmax=1)
+    if frame:
+        axis.set_axis_on()
+        axis.set_xticks([])
+        axis.set_yticks([])
+        for spine in axis.spines.values():
+            spine.set_color(frame)
