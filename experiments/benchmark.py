@@ -5,8 +5,8 @@ full update: inner loop, query loss, meta-gradient, clipping and Adam. From the 
 (graph, first order, T=8, meta-batch 1) one thing is varied at a time. Every measurement runs in a
 process of its own, so that its peak memory is its own and its failure stays its own.
 
-Ratios are taken in one process in which the contenders take turns, update by update: what else
-the machine does then slows all of them alike.
+Ratios are taken in one process in which two contenders take turns, update by update: what else
+the machine does then slows both alike.
 """
 
 import importlib.metadata
@@ -43,8 +43,8 @@ QUICK = {
     "orders": ["1"],
     "steps": ["1", "4", "8"],
     "meta_batches": ["1", "2"],
-    "updates": 10,
-    "memory_updates": 200,
+    "updates": 15,
+    "memory_updates": 100,
     "memory_steps": 1,
 }
 
@@ -52,7 +52,7 @@ flags.DEFINE_list("modes", list(MODES), "How the update runs, any of eager, grap
 flags.DEFINE_list("orders", ["1", "2"], "Orders of the meta-gradient, any of 1, 2.")
 flags.DEFINE_list("steps", ["1", "2", "4", "8", "16", "32"], "Numbers of inner steps T.")
 flags.DEFINE_list("meta_batches", ["1", "2", "4", "8"], "Numbers of episodes an update.")
-flags.DEFINE_integer("updates", 20, "Timed updates of every measurement.", lower_bound=3)
+flags.DEFINE_integer("updates", 30, "Timed updates of every measurement.", lower_bound=3)
 flags.DEFINE_integer(
     "memory_updates", 1000, "Updates over which memory must stay flat; 0: none.", lower_bound=0
 )
@@ -64,7 +64,7 @@ flags.DEFINE_integer("intra_op_threads", 0, "TensorFlow's threads in an op.", lo
 flags.DEFINE_integer("inter_op_threads", 0, "TensorFlow's ops side by side.", lower_bound=0)
 flags.DEFINE_string("output", None, "JSON file for everything measured; none by default.")
 flags.DEFINE_bool(
-    "quick", False, f"A subset for about two minutes, other defaults: {QUICK}. Flags given count."
+    "quick", False, f"Two minutes on an idle machine: other defaults, {QUICK}. Flags given count."
 )
 flags.DEFINE_string("measurement", None, "Internal: the one measurement to run here, as JSON.")
 FLAGS = flags.FLAGS
@@ -186,7 +186,8 @@ def measure(contenders, order, steps, meta_batch, updates, threads):
     for number in range(updates):
         if number == updates // 10:
             settled_mib = peak_mib()
-        for name, (update, _) in made.items():
+        # Every other round runs backwards: nobody always comes second.
+        for name, (update, _) in list(made.items())[:: 1 if number % 2 == 0 else -1]:
             start = time.perf_counter()
             update()
             episode_seconds[name].append((time.perf_counter() - start) / meta_batch)
@@ -203,17 +204,18 @@ def measure(contenders, order, steps, meta_batch, updates, threads):
 
 def plan():
     """The measurements that the flags ask for: dict from a name to its settings."""
-    together = {"contenders": ["graph", "bare", "eager"]}
     variations = [
+        {"contenders": ["graph", "bare"]},
+        {"contenders": ["graph", "eager"]},
         *({"contenders": [m], "order": int(o)} for m in FLAGS.modes for o in FLAGS.orders),
         *({"steps": int(steps)} for steps in FLAGS.steps),
         *({"meta_batch": int(size)} for size in FLAGS.meta_batches),
     ]
-    measurements = {"together": {**REFERENCE, **together, "updates": FLAGS.updates}}
+    measurements = {}
     for variation in variations:
         settings = {**REFERENCE, **variation, "updates": FLAGS.updates}
-        name = "{contenders[0]}, order {order}, T={steps}, meta-batch {meta_batch}"
-        measurements[name.format(**settings)] = settings
+        name = "{}, order {order}, T={steps}, meta-batch {meta_batch}"
+        measurements[name.format(" / ".join(settings["contenders"]), **settings)] = settings
     if FLAGS.memory_updates:
         memory = {"steps": FLAGS.memory_steps, "updates": FLAGS.memory_updates}
         measurements["memory"] = {**REFERENCE, **memory}
@@ -247,7 +249,8 @@ HEADER += f"{'first call s':>14}{'peak MiB':>10}"
 
 def table_rows(name, settings, result):
     """The lines of the table for one measurement, one a contender."""
-    label = name if name in ("together", "memory") else ""
+    alone = len(settings["contenders"]) == 1
+    label = "" if alone and name != "memory" else name if alone else "in turns"
     for mode in settings["contenders"]:
         row = f"{label:<10}{mode:<7}{settings['order']:>6}{settings['steps']:>4}"
         row += f"{settings['meta_batch']:>7}"
@@ -257,13 +260,7 @@ def table_rows(name, settings, result):
         row += f"{statistics.median(result['episode_seconds'][mode]):>12.4f}"
         row += f"{result['first_call_seconds'][mode]:>14.1f}"
         # Contenders in one process share its peak.
-        yield row + (f"{result['peak_mib']:>10.0f}" if len(settings["contenders"]) == 1 else "")
-
-
-def paired_ratio(result, mode, other):
-    """Median over the rounds of the time of `mode` over that of `other`."""
-    seconds = result["episode_seconds"]
-    return statistics.median(a / b for a, b in zip(seconds[mode], seconds[other], strict=True))
+        yield row + (f"{result['peak_mib']:>10.0f}" if alone else "")
 
 
 def requirements(measurements, results):
@@ -273,30 +270,33 @@ def requirements(measurements, results):
         List of `(sentence with the measured value, whether it is met)`; what was not measured is
         left out.
     """
-    verdicts = []
-    if "error" not in results["together"]:
-        ratio = paired_ratio(results["together"], "graph", "bare")
-        text = f"graph / bare TensorFlow: {ratio:.2f} (at most {BARE_RATIO})"
-        verdicts.append((text, ratio <= BARE_RATIO))
-        ratio = paired_ratio(results["together"], "eager", "graph")
-        text = f"eager / graph: {ratio:.1f} (at least {EAGER_RATIO})"
-        verdicts.append((text, ratio >= EAGER_RATIO))
-    points = {}
+    verdicts, points = [], {}
     for name, settings in measurements.items():
-        at_reference = {**settings, "steps": REFERENCE["steps"]}.items() >= REFERENCE.items()
-        if name != "memory" and at_reference and "error" not in results[name]:
-            points[settings["steps"]] = statistics.median(results[name]["episode_seconds"]["graph"])
+        result, pair = results[name], settings["contenders"]
+        if "error" in result:
+            continue
+        if len(pair) == 2:
+            ratio = statistics.median(
+                b / a for a, b in zip(*(result["episode_seconds"][m] for m in pair), strict=True)
+            )
+            if pair[1] == "bare":
+                text = f"graph / bare TensorFlow: {1 / ratio:.2f} (at most {BARE_RATIO})"
+                verdicts.append((text, 1 / ratio <= BARE_RATIO))
+            else:
+                text = f"eager / graph: {ratio:.1f} (at least {EAGER_RATIO})"
+                verdicts.append((text, ratio >= EAGER_RATIO))
+        elif name == "memory":
+            text = f"peak memory grew {result['growth_mib']:.1f} MiB over {settings['updates']} "
+            text += f"updates, the first tenth left out (at most {FLAT_MIB:.0f})"
+            verdicts.append((text, result["growth_mib"] <= FLAT_MIB))
+        elif {**settings, "steps": REFERENCE["steps"]}.items() >= REFERENCE.items():
+            points[settings["steps"]] = statistics.median(result["episode_seconds"]["graph"])
     if len(points) > 2:
         slope, intercept = statistics.linear_regression(list(points), list(points.values()))
         r2 = statistics.correlation(list(points), list(points.values())) ** 2
         text = f"seconds an episode = {intercept:.4f} + {slope:.4f} T, R^2 = {r2:.4f} over "
         text += f"T = {', '.join(map(str, sorted(points)))} (at least {LINEAR_R2})"
         verdicts.append((text, r2 >= LINEAR_R2))
-    if "error" not in results.get("memory", {"error": "not asked for"}):
-        growth = results["memory"]["growth_mib"]
-        text = f"peak memory grew {growth:.1f} MiB over {measurements['memory']['updates']} "
-        text += f"updates, the first tenth left out (at most {FLAT_MIB:.0f})"
-        verdicts.append((text, growth <= FLAT_MIB))
     return verdicts
 
 
@@ -333,9 +333,7 @@ def main(arguments):
         for name, value in QUICK.items():
             FLAGS.set_default(name, value)
     report = {"experiment": "benchmark", **machine()}
-    names = ("modes", "orders", "steps", "meta_batches", "updates", "memory_updates")
-    names += ("memory_steps", "intra_op_threads", "inter_op_threads", "quick")
-    report["flags"] = {name: FLAGS[name].value for name in names}
+    report["flags"] = {f.name: f.value for f in FLAGS.get_key_flags_for_module(sys.argv[0])}
     print(", ".join(f"{k} {v}" for k, v in report["versions"].items()))
     print(f"{report['platform']}, {report['processors']} processors")
     if report["load_average"][0] > 0.5:

@@ -28,9 +28,9 @@ def run(main):
     def guarded(argv):
         logging.use_absl_handler()
         logging.set_verbosity(logging.WARNING)
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
         try:
+            if len(argv) > 1:
+                raise UsageError(f"unexpected arguments: {' '.join(argv[1:])}; see --help.")
             main()
         except (UsageError, *USER_ERRORS) as error:
             print(f"\n{type(error).__name__}: {error}", file=sys.stderr)

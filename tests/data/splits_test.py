@@ -125,8 +125,14 @@ def test_vinyals_empty_file(small, split_dir):
 
 @pytest.mark.parametrize(
     "line",
-    ["Latin/character01/rot000", "Korean/character04/rot000", "Korean/character03", "nonsense"]
-    + ["Korean/character03/rot45", "Korean/character03/rot045"],
+    [
+        "Latin/character01/rot000",
+        "Korean/character04/rot000",
+        "Korean/character03",
+        "Korean/character03/rot45",
+        "Korean/character03/rot045",
+        "nonsense",
+    ],
 )
 def test_vinyals_unknown_class(small, split_dir, line):
     (split_dir / "val.txt").write_text(f"{line}\n")
@@ -136,7 +142,7 @@ def test_vinyals_unknown_class(small, split_dir, line):
 
 def test_vinyals_overlap(small, split_dir):
     (split_dir / "test.txt").write_text("Korean/character01/rot090\n")
-    with pytest.raises(ValueError, match="test.txt: Korean/character01 is in 'train' already"):
+    with pytest.raises(ValueError, match=r"test\.txt: Korean/character01 is in 'train' already"):
         split_classes(small, "vinyals", split_dir=split_dir)
 
 

@@ -9,10 +9,8 @@ from meta_keras.layers import LogAndSign
 from meta_keras.layers.preprocessing import log_and_sign
 
 SMALLEST = np.exp(-10.0)
-VALUES = np.array(
-    [0.0, SMALLEST, -SMALLEST, 0.5 * SMALLEST, -0.99 * SMALLEST, 1.01 * SMALLEST, -2 * SMALLEST]
-    + [1.0, -1.0, 0.3, -7.0, 1e-30, -1e-300, 1e30, -1e300]
-)
+AROUND_SMALLEST = SMALLEST * np.array([1, -1, 0.5, -0.99, 1.01, -2])
+VALUES = np.array([0, 1, -1, 0.3, -7, 1e-30, -1e-300, 1e30, -1e300, *AROUND_SMALLEST])
 
 
 def test_equals_the_formula(log_and_sign_reference):

@@ -173,12 +173,21 @@ def _branched():
     return keras.Model(images, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
 
 
-@pytest.mark.parametrize("make", [_nested, _branched])
+def _partly_frozen():
+    layers = [keras.layers.BatchNormalization(), keras.layers.Dense(4)]
+    for layer in layers:
+        layer.trainable = False  # in batch normalisation this means the moving statistics
+    layers = [keras.layers.Flatten(), *layers, keras.layers.Dense(3)]
+    return keras.Sequential([keras.Input((6, 6, 1)), *layers])
+
+
+@pytest.mark.parametrize("make", [_nested, _branched, _partly_frozen])
 @pytest.mark.parametrize("mode", ["transductive", "inductive"])
 def test_other_networks(make_batch, randomize_cell, tmp_path, make, mode):
     x, _ = make_batch()
     learner = LSTMMetaLearner(make(), GatedLSTMCell(units=2), inner_steps=2, batch_norm=mode)
     randomize_cell(learner.cell)
+    assert learner.is_transductive() == (mode == "transductive" and make is not _partly_frozen)
     classifier = learner.adapt(x["support_images"][0], x["support_labels"][0])
     classifier.save(tmp_path / "classifier.keras")
     expected = learner(x)[0]
@@ -345,7 +354,7 @@ def test_bad_arguments(make_network, argument, value):
 
 def test_mini_batch_larger_than_the_support_set(make_learner, make_batch):
     x, _ = make_batch()
-    with pytest.raises(ValueError, match="inner_batch_size=7 .* 6 pictures"):
+    with pytest.raises(ValueError, match=r"inner_batch_size=7 .* 6 pictures"):
         make_learner(inner_batch_size=7)(x)
 
 

@@ -1,0 +1,292 @@
+"""Tests of the program through its command line."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+from absl.testing import flagsaver
+
+import meta_keras  # noqa: F401  (registers the classes that saved learners consist of)
+from experiments import few_shot, program
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+# Small enough to compile within seconds.
+TINY = [
+    "--filters=4",
+    "--nosecond_order",
+    "--nquery=1",
+    "--test_nquery=1",
+    "--meta_batch=2",
+    "--validation_interval=20",
+    "--validation_episodes=4",
+    "--test_episodes=6",
+]
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "experiments.few_shot", *map(str, arguments)]
+
+
+def call(*flags):
+    """Runs the program: the finished process, with its output."""
+    return subprocess.run(
+        command(*flags), cwd=REPOSITORY, capture_output=True, text=True, timeout=300
+    )
+
+
+def succeed(*flags):
+    done = call(*flags)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def fail(*flags):
+    """The error message of a run that must end as a user's mistake, without a traceback."""
+    done = call(*flags)
+    assert done.returncode in (1, 2), done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    message = done.stderr[-1500:]
+    assert message.count("\n") < 25
+    return message
+
+
+@pytest.fixture
+def refuse(monkeypatch):
+    """Function: the message with which the program refuses flags, without a new process."""
+    monkeypatch.setattr(few_shot, "set_up_runtime", lambda: None)
+    expected = (flags.Error, program.UsageError, *program.USER_ERRORS)
+
+    def refused(*arguments):
+        with flagsaver.flagsaver(), pytest.raises(expected) as error:
+            flags.FLAGS(["few_shot", *map(str, arguments)])
+            few_shot.main()
+        return str(error.value)
+
+    return refused
+
+
+def weights(folder):
+    newest = max((folder / "checkpoints").iterdir())
+    learner = keras.models.load_model(newest / "learner.keras")
+    return [np.array(v) for v in [*learner.variables, *learner.optimizer.variables]]
+
+
+@pytest.fixture(scope="session")
+def data(omniglot_dir, tmp_path_factory):
+    """Flags that name the data."""
+    return ["--dataset=omniglot", f"--data_dir={omniglot_dir}"]
+
+
+@pytest.fixture(scope="session")
+def finished(data, tmp_path_factory):
+    """A run of three validations that was never interrupted: `(folder, output, flags)`."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    flags = [*TINY, *data, "--episodes=60"]
+    return folder, succeed(*flags, f"--logdir={folder}"), flags
+
+
+def test_results(finished):
+    folder, output, _ = finished
+    results = json.loads((folder / "results.json").read_text())
+    assert results["experiment"] == "few_shot"
+    assert (results["method"], results["dataset"], results["split"]) == (
+        "lstm",
+        "omniglot",
+        "random",
+    )
+    assert (results["nway"], results["kshot"], results["seed"]) == (5, 1, 0)
+    assert results["train_episodes"] == 60
+    assert results["test_episodes"] == 6
+    assert results["batch_norm"] == "transductive"
+    assert 0 <= results["test_accuracy"] <= 1
+    assert 0 < results["test_ci95"] < 1
+    assert results["wall_seconds"] > 0
+    assert {"tensorflow", "keras", "numpy", "python"} <= set(results["versions"])
+    assert results["flags"]["filters"] == 4
+    assert f"{results['test_accuracy']:.2%}" in output
+    assert output.count("episodes/s") == 3
+
+
+def test_tensorboard_events(finished):
+    folder = finished[0]
+    tags = {"train": set(), "validation": set()}
+    steps = set()
+    for part in tags:
+        for file in (folder / part).glob("events*"):
+            for event in tf.compat.v1.train.summary_iterator(str(file)):
+                for value in event.summary.value:
+                    tags[part].add(value.tag)
+                    if value.tag == "accuracy":
+                        steps.add(event.step)
+    assert {"loss", "accuracy", "gradient_norm", "episodes_per_second"} <= tags["train"]
+    assert {
+        "loss",
+        "accuracy",
+        "episode",
+        "flags",
+        "inner_loop/support_loss_before_step_01",
+        "inner_loop/query_loss_before_adaptation",
+        "inner_loop/query_loss_after_adaptation",
+        "input_gate/step_01",
+        "forget_gate/step_01",
+    } <= tags["validation"]
+    assert steps == {20, 40, 60}
+
+
+def test_killed_run_ends_with_the_same_weights(finished, tmp_path):
+    folder, _, flags = finished
+    flags = [*flags, f"--logdir={tmp_path / 'run'}"]
+    process = subprocess.Popen(command(*flags), cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    deadline = time.monotonic() + 200
+    while not list(checkpoints.glob("00000[12]")):
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (checkpoints / "000003").exists()
+    assert "Continuing after episode" in succeed(*flags)
+    for resumed, expected in zip(weights(tmp_path / "run"), weights(folder), strict=True):
+        np.testing.assert_array_equal(resumed, expected)
+    accuracy = [
+        json.loads((path / "results.json").read_text())["test_accuracy"]
+        for path in (tmp_path / "run", folder)
+    ]
+    assert accuracy[0] == accuracy[1]
+
+
+def test_finished_run_only_evaluates_again(finished, tmp_path):
+    source, _, flags = finished
+    folder = tmp_path / "copy"
+    shutil.copytree(source, folder)
+    before = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").unlink()
+    output = succeed(*flags, f"--logdir={folder}")
+    assert "episodes/s" not in output
+    after = json.loads((folder / "results.json").read_text())
+    assert after["test_accuracy"] == before["test_accuracy"]
+    assert after["wall_seconds"] == before["wall_seconds"]
+    # Another number of test episodes is not another run.
+    succeed(*flags, f"--logdir={folder}", "--eval_only", "--test_episodes=8")
+    assert json.loads((folder / "results.json").read_text())["test_episodes"] == 8
+
+
+def test_other_flags_on_the_same_folder_are_refused(finished, refuse):
+    folder, _, flags = finished
+    saved = (folder / "flags.json").read_text()
+    message = refuse(*flags, f"--logdir={folder}", "--learning_rate=0.5", "--seed=7")
+    assert "learning_rate: 0.004 there, 0.5 now" in message
+    assert "seed: 0 there, 7 now" in message
+    assert (folder / "flags.json").read_text() == saved
+    assert "--noresume" in refuse(*flags, f"--logdir={folder}", "--noresume")
+
+
+def test_damaged_checkpoint(finished, refuse, tmp_path):
+    source, _, flags = finished
+    folder = tmp_path / "copy"
+    shutil.copytree(source, folder)
+    file = folder / "checkpoints" / "000003" / "learner.keras"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 255
+    file.write_bytes(content)
+    message = refuse(*flags, f"--logdir={folder}")
+    assert "000003 is damaged" in message
+    assert file.read_bytes() == bytes(content)
+
+
+def test_diverging_run_stops_and_keeps_the_last_good_weights(finished, data, tmp_path):
+    folder = tmp_path / "run"
+    flags = [*TINY, *data, "--episodes=60", "--learning_rate=1e38", "--clip_norm=1e30"]
+    message = fail(*flags, f"--logdir={folder}")
+    assert "NonFiniteLoss" in message
+    assert "at update" in message
+    assert not list((folder / "checkpoints").glob("*/learner.keras")) or weights(folder)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--nway=1"], "--nway=1"),
+        (["--kshot=0"], "--kshot=0"),
+        (["--episodes=0"], "--episodes=0"),
+        (["--kshot=10", "--nquery=11"], "at most 20"),
+        (["--split=vinyals"], "--split_dir"),
+        (["--method=magic"], "magic"),
+        (["--learning_rate=0"], "must be positive"),
+        (["--episodes=3", "--meta_batch=2"], "multiple of --meta_batch"),
+    ],
+)
+def test_bad_flags(refuse, flags, words):
+    assert words in refuse(*flags)
+
+
+def test_more_ways_than_classes(refuse, data, tmp_path):
+    message = refuse(*data, "--nway=3000", f"--logdir={tmp_path / 'run'}")
+    assert "--nway=3000" in message
+    assert "400 classes" in message
+
+
+def test_foreign_folder(refuse, data, tmp_path):
+    (tmp_path / "thesis.txt").write_text("do not lose me")
+    message = refuse(*data, f"--logdir={tmp_path}")
+    assert "thesis.txt" in message
+    assert sorted(os.listdir(tmp_path)) == ["thesis.txt"]
+
+
+def test_folder_that_cannot_be_made(refuse, data, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in refuse(*data, f"--logdir={tmp_path / 'file' / 'run'}")
+
+
+def test_unknown_preset(refuse, data):
+    message = refuse(*data, "--eval_only", "--preset=no_such")
+    assert "no_such" in message
+    assert "built-in" in message
+
+
+def test_evaluating_nothing(refuse, data, tmp_path):
+    assert "no trained weights" in refuse(*data, "--eval_only", f"--logdir={tmp_path / 'run'}")
+
+
+def test_omniglot_is_never_substituted(refuse, tmp_path):
+    flags = ["--dataset=omniglot", f"--data_dir={tmp_path}", f"--manual_dir={tmp_path}"]
+    message = refuse(*flags, f"--logdir={tmp_path / 'run'}")
+    assert "lacks images_" in message
+    assert "images_background.zip" in message
+
+
+def test_manual_files_are_verified(refuse, tmp_path):
+    for name in ("background", "background_small1", "background_small2", "evaluation"):
+        (tmp_path / f"images_{name}.zip").write_bytes(b"not the official file")
+    flags = ["--dataset=omniglot", f"--data_dir={tmp_path / 'data'}", f"--manual_dir={tmp_path}"]
+    assert "is not the official file" in refuse(*flags, f"--logdir={tmp_path / 'run'}")
+
+
+def test_half_prepared_data(refuse, omniglot_dir, tmp_path):
+    source = pathlib.Path(omniglot_dir) / "omniglot" / "3.0.0"
+    target = tmp_path / "omniglot" / "3.0.0"
+    target.mkdir(parents=True)
+    for file in source.iterdir():
+        if "omniglot-test" not in file.name and file.suffix != ".npz":
+            shutil.copyfile(file, target / file.name)
+    flags = ["--dataset=omniglot", f"--data_dir={tmp_path}", f"--logdir={tmp_path / 'run'}"]
+    message = refuse(*flags)
+    assert "incomplete" in message
+    assert "omniglot-test" in message
+
+
+def test_a_mistake_ends_with_a_message_and_no_traceback(tmp_path):
+    assert "--nway=1" in fail("--nway=1")
+    assert "surplus" in fail("surplus", f"--logdir={tmp_path / 'run'}")
+    assert not (tmp_path / "run").exists()
