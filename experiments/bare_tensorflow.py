@@ -43,9 +43,8 @@ def adapt(theta, cell, images, labels, steps):
     input gate and of the forget gate.
     """
     kernel, bias, *gates = cell
-    units = bias.shape[0] // 4
     w_i, b_i, w_f, b_f = gates
-    h = c = tf.zeros([units, theta.shape[0]])
+    h = c = None  # zeros, which need no arithmetic
     i = f = tf.zeros_like(theta)
     for _ in range(steps):
         point = tf.stop_gradient(theta)
@@ -54,10 +53,12 @@ def adapt(theta, cell, images, labels, steps):
             loss = cross_entropy(labels, conv4(point, images))
         gradient = tape.gradient(loss, point)
         from_loss = tf.linalg.matvec(kernel[2:4], log_and_sign(loss), transpose_a=True)
-        z = tf.concat([log_and_sign(gradient), h, tf.ones_like(theta)[None]], 0)
-        w = tf.concat([kernel[:2], kernel[4:], (bias + from_loss)[None]], 0)
+        recurrent = ([], []) if h is None else ([h], [kernel[4:]])
+        z = tf.concat([log_and_sign(gradient), *recurrent[0], tf.ones_like(theta)[None]], 0)
+        w = tf.concat([kernel[:2], *recurrent[1], (bias + from_loss)[None]], 0)
         a, b, g, o = (tf.matmul(part, z, transpose_a=True) for part in tf.split(w, 4, axis=1))
-        c = tf.sigmoid(b) * c + tf.sigmoid(a) * tf.tanh(g)
+        new = tf.sigmoid(a) * tf.tanh(g)
+        c = new if c is None else tf.sigmoid(b) * c + new
         h = tf.sigmoid(o) * tf.tanh(c)
         i = gate(w_i, b_i, h, theta, i)
         f = gate(w_f, b_f, h, theta, f)

@@ -69,6 +69,12 @@ flags.DEFINE_enum(
     "Statistics for query pictures at test: their own batch's, or those of the support steps.",
 )
 flags.DEFINE_integer("filters", 32, "Filters of every convolution.", lower_bound=1)
+flags.DEFINE_enum(
+    "downsample",
+    "stride",
+    ["stride", "pool"],
+    "Network with strided convolutions (Finn et al. 2017, faster) or max pooling (the paper's).",
+)
 flags.DEFINE_float("learning_rate", 4e-3, "Adam's first rate; cosine decay to 0.", lower_bound=0.0)
 flags.DEFINE_bool("decay", True, "Cosine decay of the learning rate to 0 over the run.")
 flags.DEFINE_float("clip_norm", 10.0, "Global norm of the meta-gradient at most.", lower_bound=0.0)
@@ -176,7 +182,9 @@ def make_learner():
         forget_gate_bias_initializer=constant(FLAGS.forget_gate_bias),
     )
     policy = "mixed_bfloat16" if FLAGS.mixed_precision else "float32"
-    network = networks.conv4(FLAGS.nway, filters=FLAGS.filters, dtype=policy)
+    network = networks.conv4(
+        FLAGS.nway, filters=FLAGS.filters, downsample=FLAGS.downsample, dtype=policy
+    )
     return LSTMMetaLearner(
         network,
         cell,

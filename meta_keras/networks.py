@@ -4,16 +4,27 @@ import keras
 from keras import layers
 
 
-def conv4(num_classes, input_shape=(28, 28, 1), filters=32, momentum=0.1, epsilon=1e-3, dtype=None):
-    """Four blocks of 3x3 convolution, batch normalisation, ReLU and 2x2 max pooling, then logits.
+def conv4(
+    num_classes,
+    input_shape=(28, 28, 1),
+    filters=32,
+    downsample="pool",
+    momentum=0.1,
+    epsilon=1e-3,
+    dtype=None,
+):
+    """Four blocks of 3x3 convolution, batch normalisation and ReLU, then logits.
 
-    The learner of Ravi & Larochelle 2017, section 5.1, in the size of the official code. With the
-    defaults and five classes it has 28,485 trainable weights.
+    With `downsample="pool"` every block ends in 2x2 max pooling: the learner of Ravi & Larochelle
+    2017, section 5.1, in the size of the official code. With `"stride"` the convolutions have
+    stride 2 instead and the last feature map is averaged: the Omniglot network of Finn et al. 2017,
+    appendix A.1, several times faster. Either has 28,485 trainable weights for five classes.
 
     Args:
         num_classes: N, the number of logits.
         input_shape: `(height, width, channels)`, at least 16 pixels a side.
         filters: width of every block.
+        downsample: `"pool"` or `"stride"`.
         momentum: of the batch-normalisation statistics. An episode offers only a few steps to
             collect them, so it must be low (official code: 0.1 for 1-shot, 0.05 for 5-shot).
         epsilon: added to the variance in batch normalisation.
@@ -23,7 +34,7 @@ def conv4(num_classes, input_shape=(28, 28, 1), filters=32, momentum=0.1, epsilo
         A built `keras.Model`, `[batch, *input_shape] -> [batch, num_classes]`.
 
     Raises:
-        ValueError: the image is smaller than 16 pixels a side.
+        ValueError: the image is smaller than 16 pixels a side, or `downsample` is unknown.
 
     Example:
 
@@ -32,14 +43,21 @@ def conv4(num_classes, input_shape=(28, 28, 1), filters=32, momentum=0.1, epsilo
     """
     if min(input_shape[:2]) < 16:
         raise ValueError(f"conv4 needs images of at least 16x16, got input_shape={input_shape!r}.")
+    if downsample not in ("pool", "stride"):
+        raise ValueError(f"downsample must be 'pool' or 'stride', got {downsample!r}.")
+    pool = downsample == "pool"
     inputs = x = keras.Input(input_shape, name="image")
     for block in range(1, 5):
-        x = layers.Conv2D(filters, 3, padding="same", dtype=dtype, name=f"conv{block}")(x)
+        x = layers.Conv2D(
+            filters, 3, 1 if pool else 2, padding="same", dtype=dtype, name=f"conv{block}"
+        )(x)
         x = layers.BatchNormalization(
             momentum=momentum, epsilon=epsilon, dtype=dtype, name=f"norm{block}"
         )(x)
         x = layers.ReLU(dtype=dtype, name=f"relu{block}")(x)
-        x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool{block}")(x)
-    x = layers.Flatten(dtype=dtype, name="flatten")(x)
+        if pool:
+            x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool{block}")(x)
+    flatten = layers.Flatten if pool else layers.GlobalAveragePooling2D
+    x = flatten(dtype=dtype, name="features")(x)
     outputs = layers.Dense(num_classes, dtype=dtype, name="logits")(x)
     return keras.Model(inputs, outputs, name="conv4")

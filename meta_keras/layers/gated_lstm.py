@@ -36,12 +36,12 @@ class GatedLSTMState(NamedTuple):
     """State of `GatedLSTMCell` besides the parameters themselves.
 
     Attributes:
-        h, c: output and cell state of the first LSTM, `[units, P]`.
+        h, c: output and cell state of the first LSTM, `[units, P]`; None before the first step.
         input_gate, forget_gate: the gates of the step just taken, `[P]`.
     """
 
-    h: tf.Tensor
-    c: tf.Tensor
+    h: tf.Tensor | None
+    c: tf.Tensor | None
     input_gate: tf.Tensor
     forget_gate: tf.Tensor
 
@@ -114,8 +114,7 @@ class GatedLSTMCell(Cell):
 
     def initial_state(self, parameters):
         zeros = tf.zeros_like(parameters)
-        hidden = tf.zeros([self.units, *parameters.shape], parameters.dtype)
-        return GatedLSTMState(h=hidden, c=hidden, input_gate=zeros, forget_gate=zeros)
+        return GatedLSTMState(h=None, c=None, input_gate=zeros, forget_gate=zeros)
 
     def observables(self, state):
         return {"input_gate": state.input_gate, "forget_gate": state.forget_gate}

@@ -82,9 +82,22 @@ def test_coordinates_are_independent(cell, steps):
 def test_initial_state_is_zero(cell):
     state = cell.initial_state(tf.ones([SIZE], tf.float64))
     assert isinstance(state, GatedLSTMState)
-    assert state.h.shape == state.c.shape == (UNITS, SIZE)
     assert state.input_gate.shape == state.forget_gate.shape == (SIZE,)
-    assert all(not np.any(part) for part in state)
+    assert not np.any(state.input_gate) and not np.any(state.forget_gate)
+
+
+def test_no_hidden_state_stands_for_zeros(cell):
+    gradient, loss, theta = (
+        tf.constant(value, tf.float64)
+        for value in (np.linspace(-1, 2, SIZE), 0.7, np.linspace(0.5, -1.5, SIZE))
+    )
+    start = cell.initial_state(theta)
+    assert start.h is None and start.c is None
+    zeros = tf.zeros([UNITS, SIZE], tf.float64)
+    expected = cell(gradient, loss, theta, start._replace(h=zeros, c=zeros))
+    actual = cell(gradient, loss, theta, start)
+    for ours, theirs in zip(tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
 def test_weights_do_not_depend_on_the_number_of_coordinates():
