@@ -106,7 +106,7 @@ def _builder(dataset, data_dir):
 
 def _download_problem(builder):
     """Why the builder's files cannot be downloaded now, or None. Answers within seconds."""
-    for url in list(builder.url_infos)[:1]:
+    for url in list(builder.url_infos or ())[:1]:
         try:
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5).close()
         except OSError as error:
@@ -115,7 +115,7 @@ def _download_problem(builder):
 
 
 def _prepare(builder, manual_dir):
-    if manual_dir:
+    if manual_dir and builder.url_infos:
         _verify_manual_files(builder, pathlib.Path(manual_dir).expanduser())
     else:
         # TFDS itself retries for minutes before it gives up.

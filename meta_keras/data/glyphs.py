@@ -248,7 +248,7 @@ class GlyphsConfig(tfds.core.BuilderConfig):
 class Glyphs(tfds.core.GeneratorBasedBuilder):
     """TensorFlow Datasets builder of Glyphs: 600 characters in `train`, 400 others in `test`.
 
-    Examples have Omniglot's features (`image`, `alphabet`, `alphabet_char_id` from 1, `label`)
+    Examples have Omniglot's features (`image`, `alphabet`, `alphabet_char_id` from 0, `label`)
     and the character's program as `character_programs` gives it: `strokes`, `stroke_count`.
     """
 
@@ -291,7 +291,7 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
             example = {
                 "image": np.repeat(image[:, :, None], 3, axis=2),
                 "alphabet": label // CHARACTERS,
-                "alphabet_char_id": label % CHARACTERS + 1,
+                "alphabet_char_id": label % CHARACTERS,
                 "label": label,
                 "strokes": strokes[label],
                 "stroke_count": counts[label],

@@ -176,7 +176,7 @@ def test_prepared_data_set_is_what_was_drawn(tiny, programs):
         for e in examples:
             label = int(e["label"])
             assert e["alphabet"] == label // 20
-            assert e["alphabet_char_id"] == label % 20 + 1
+            assert e["alphabet_char_id"] == label % 20
             assert e["stroke_count"] == counts[label]
             np.testing.assert_array_equal(e["strokes"], strokes[label])
             assert e["image"].shape == (105, 105, 3) and e["image"].dtype == np.uint8

@@ -1,0 +1,76 @@
+"""Tests of presets: saved, found, refused, and those inside the package."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from meta_keras import GradientBasedLearner, LSTMMetaLearner, presets
+from meta_keras.layers import GatedLSTMCell, GradientDescentCell
+from meta_keras.presets import PresetError
+
+
+@pytest.fixture
+def learner(make_network, randomize_cell):
+    cell = GatedLSTMCell(units=3)
+    learner = LSTMMetaLearner(make_network(dtype="float32"), cell, inner_steps=2)
+    randomize_cell(cell)
+    return learner
+
+
+def test_round_trip(learner, make_episodes, tmp_path):
+    learner.save_to_preset(tmp_path / "mine", {"test_accuracy": 0.5})
+    loaded = LSTMMetaLearner.from_preset(tmp_path / "mine")
+    x, _ = make_episodes(2, dtype="float32")
+    np.testing.assert_array_equal(loaded.predict_on_batch(x), learner.predict_on_batch(x))
+    assert presets.preset_card(tmp_path / "mine") == {"test_accuracy": 0.5}
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_optimizer_is_left_out(learner, make_episodes, tmp_path):
+    learner.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    learner.train_on_batch(*make_episodes(1, dtype="float32"))
+    learner.save_to_preset(tmp_path / "mine")
+    assert not LSTMMetaLearner.from_preset(tmp_path / "mine").compiled
+
+
+def test_nothing_is_overwritten(learner, tmp_path):
+    (tmp_path / "notes.txt").write_text("keep")
+    with pytest.raises(PresetError, match="exists already"):
+        learner.save_to_preset(tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "keep"
+
+
+def test_unknown_preset():
+    with pytest.raises(PresetError, match=r"'nothing'.*built-in"):
+        LSTMMetaLearner.from_preset("nothing")
+
+
+def test_damaged_preset(learner, tmp_path):
+    learner.save_to_preset(tmp_path / "mine")
+    file = tmp_path / "mine" / "learner.keras"
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(PresetError, match="cannot be loaded"):
+        LSTMMetaLearner.from_preset(tmp_path / "mine")
+
+
+def test_preset_of_another_class(make_network, tmp_path):
+    @keras.saving.register_keras_serializable(package="meta_keras_tests")
+    class Descent(GradientBasedLearner):
+        pass
+
+    Descent(make_network(dtype="float32"), GradientDescentCell()).save_to_preset(tmp_path / "gd")
+    with pytest.raises(PresetError, match="holds a Descent, not a LSTMMetaLearner"):
+        LSTMMetaLearner.from_preset(tmp_path / "gd")
+
+
+@pytest.mark.parametrize("name", presets.builtin_presets())
+def test_built_in_preset(name):
+    learner = LSTMMetaLearner.from_preset(name)
+    card = presets.preset_card(name)
+    json.dumps(card)
+    assert {"dataset", "split", "nway", "kshot", "test_accuracy", "command"} <= set(card)
+    assert learner.network.output_shape[-1] == card["nway"]
+    size = (presets.find_preset(name) / presets.MODEL_FILE).stat().st_size
+    assert size < 2**20
