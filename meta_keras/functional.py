@@ -45,7 +45,7 @@ class FlatNetwork:
             raise ValueError(f"network {network.name!r} has no trainable weights to adapt.")
         if second_order:
             for layer in network._flatten_layers():
-                if isinstance(layer, keras.layers.BatchNormalization):
+                if uses_batch_statistics(layer):
                     # On the layer itself, not in a class of our own: any network will do, and
                     # what is saved of it stays plain Keras.
                     layer._moments = functools.partial(exact_moments, layer)
@@ -87,49 +87,54 @@ class FlatNetwork:
         return tf.cast(logits, parameters.dtype), [tf.stop_gradient(value) for value in state]
 
 
-def batch_statistics_clone(network):
+def uses_batch_statistics(layer):
+    """Whether the layer, in training, normalises with the statistics of the batch."""
+    return isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+
+
+def batch_statistics_clone(network, values):
     """A copy of `network` that normalises with batch statistics in inference too.
 
     Keras' batch normalisation does so in training only. Here Keras operations standardise its
-    input, and the layer itself, given `neutral_statistics`, only adds gamma and beta. The copy
-    consists of Keras' own layers and operations and has weights of its own, as yet untrained.
+    input, and the layer itself, given the statistics 0 and 1, only adds gamma and beta. So the
+    copy consists of Keras' own layers and operations (as far as the network does).
 
     Args:
-        network: a functional or sequential `keras.Model`.
+        network: a functional or sequential `keras.Model`; models inside it likewise.
+        values: list of pairs (variable of the network, tensor): the copy's weights.
 
     Raises:
-        ValueError: `network` is another kind of model.
+        ValueError: a model is of another kind.
     """
+    values = {id(variable): value for variable, value in values}
+    pairs = []
+
+    def clone(layer):
+        if isinstance(layer, keras.Sequential):
+            layer = keras.Model(layer.inputs, layer.outputs, name=layer.name)
+        if isinstance(layer, keras.Model):
+            return keras.models.clone_model(layer, clone_function=clone, call_function=call)
+        pairs.append((layer, type(layer).from_config(layer.get_config())))
+        return pairs[-1][1]
 
     def call(layer, x, **kwargs):
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if uses_batch_statistics(layer):
             axes = [axis for axis in range(len(x.shape)) if axis != layer.axis % len(x.shape)]
             mean, variance = keras.ops.moments(x, axes, keepdims=True)
             x = (x - mean) / keras.ops.sqrt(variance + layer.epsilon)
         return layer(x, **kwargs)
 
-    if isinstance(network, keras.Sequential):
-        network = keras.Model(network.inputs, network.outputs, name=network.name)
     try:
-        return keras.models.clone_model(network, call_function=call, recursive=True)
+        copy = clone(network)
     except ValueError as error:
         raise ValueError(
             f"network {network.name!r} is neither a functional nor a sequential model, so batch "
             "statistics cannot be built into a classifier; use batch_norm='inductive'."
         ) from error
-
-
-def neutral_statistics(network):
-    """Statistics with which batch normalisation leaves its input alone, but for gamma and beta.
-
-    Returns:
-        A list of arrays in the order of `network.non_trainable_variables`.
-    """
-    neutral = {}
-    for layer in network._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            neutral[id(layer.moving_mean)] = tf.zeros_like(layer.moving_mean)
-            neutral[id(layer.moving_variance)] = tf.fill(
-                layer.moving_variance.shape, tf.cast(1.0 - layer.epsilon, layer.variable_dtype)
-            )
-    return [neutral.get(id(v), v) for v in network.non_trainable_variables]
+    for layer, cloned in pairs:
+        for variable, own in zip(layer.variables, cloned.variables, strict=True):
+            own.assign(values[id(variable)])
+        if uses_batch_statistics(cloned):
+            cloned.moving_mean.assign(tf.zeros_like(cloned.moving_mean))
+            cloned.moving_variance.assign(tf.ones_like(cloned.moving_variance) - cloned.epsilon)
+    return copy

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras.functional import FlatNetwork, batch_statistics_clone, neutral_statistics
+from meta_keras.functional import FlatNetwork, batch_statistics_clone, uses_batch_statistics
 from meta_keras.learners.episodic import EpisodicLearner
 from meta_keras.unroll import unroll
 
@@ -92,8 +92,9 @@ class GradientBasedLearner(EpisodicLearner):
         """Nothing is left to build: network and cell have their weights from the start."""
 
     def is_transductive(self):
-        has_batch_norm = bool(self.network.non_trainable_variables)
-        return has_batch_norm and self.batch_norm == "transductive"
+        return self.batch_norm == "transductive" and any(
+            uses_batch_statistics(layer) for layer in self.network._flatten_layers()
+        )
 
     def inner_batches(self, size):
         """Indices of the support pictures of every step: a list of arrays, None for all."""
@@ -172,18 +173,15 @@ class GradientBasedLearner(EpisodicLearner):
             tf.convert_to_tensor(support_images, self.flat.parameters().dtype),
             tf.convert_to_tensor(support_labels),
         )
+        variables = self.network.trainable_variables, self.network.non_trainable_variables
+        values = [*self.flat.unflatten(adapted.parameters), *adapted.carry]
         if self.is_transductive():
-            network = batch_statistics_clone(self.network)
-            # What is left of batch normalisation after `batch_statistics_clone` is gamma and beta.
-            state = neutral_statistics(network)
-        else:
-            network = keras.models.clone_model(self.network)
-            state = adapted.carry
-        values = (self.flat.unflatten(adapted.parameters), state)
-        variables = (network.trainable_variables, network.non_trainable_variables)
-        for group, new in zip(variables, values, strict=True):
-            for variable, value in zip(group, new, strict=True):
-                variable.assign(value)
+            pairs = zip([*variables[0], *variables[1]], values, strict=True)
+            return batch_statistics_clone(self.network, pairs)
+        network = keras.models.clone_model(self.network)
+        variables = [*network.trainable_variables, *network.non_trainable_variables]
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
         return network
 
     def get_config(self):
