@@ -105,9 +105,13 @@ flags.register_multi_flags_validator(
     "--split=vinyals needs --split_dir, the folder with train.txt, val.txt and test.txt",
 )
 flags.register_multi_flags_validator(
-    ["episodes", "meta_batch"],
-    lambda f: f["episodes"] % f["meta_batch"] == 0,
-    "--episodes must be a multiple of --meta_batch",
+    ["episodes", "meta_batch", "validation_interval"],
+    lambda f: (
+        f["episodes"] % min(f["validation_interval"], f["episodes"]) == 0
+        and min(f["validation_interval"], f["episodes"]) % f["meta_batch"] == 0
+    ),
+    "--episodes must be a multiple of --validation_interval (or below it), and that a multiple of "
+    "--meta_batch",
 )
 flags.register_validator("learning_rate", lambda v: v > 0, "--learning_rate must be positive")
 flags.register_validator("clip_norm", lambda v: v > 0, "--clip_norm must be positive")
@@ -166,6 +170,11 @@ def make_episodes(drawings, part, count, start=0, meta_batch=1):
     )
 
 
+def epoch_episodes():
+    """Training episodes between two validations; Keras' epoch."""
+    return min(FLAGS.validation_interval, FLAGS.episodes)
+
+
 def make_learner():
     """A new learner, from the preset if there is one."""
     if FLAGS.preset:
@@ -209,8 +218,7 @@ def compile_learner(learner, updates):
 
 def train(folder, drawings):
     """Trains or continues to the end; returns the best learner and the last checkpoint's state."""
-    interval = min(FLAGS.validation_interval, FLAGS.episodes)
-    interval -= interval % FLAGS.meta_batch
+    interval = epoch_episodes()
     epochs = FLAGS.episodes // interval
     updates = interval // FLAGS.meta_batch
     resumed = callbacks.Checkpoint.resume(folder / "checkpoints")
@@ -231,7 +239,7 @@ def train(folder, drawings):
             iter(make_episodes(drawings, "train", FLAGS.meta_batch, 0, FLAGS.meta_batch))
         )
         summaries = callbacks.EpisodeSummaries(
-            folder, interval, first_batch, next(iter(validation))
+            folder, interval, first_batch, next(iter(make_episodes(drawings, "validation", 1)))
         )
         write_settings_summary(folder)
         learner.fit(
@@ -311,8 +319,11 @@ def main():
     )
     if folder is None:
         return
-    interval = min(FLAGS.validation_interval, FLAGS.episodes)
-    interval -= interval % FLAGS.meta_batch
+    with tf.summary.create_file_writer(str(folder / "test")).as_default(
+        step=state["epoch"] * epoch_episodes()
+    ):
+        tf.summary.scalar("accuracy", accuracy)
+    interval = epoch_episodes()
     program.write_json(
         folder / "results.json",
         {

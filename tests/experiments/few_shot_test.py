@@ -225,6 +225,7 @@ def test_diverging_run_stops_and_keeps_the_last_good_weights(finished, data, tmp
         (["--method=magic"], "magic"),
         (["--learning_rate=0"], "must be positive"),
         (["--episodes=3", "--meta_batch=2"], "multiple of --meta_batch"),
+        (["--episodes=3000", "--validation_interval=2000"], "multiple of --validation_interval"),
     ],
 )
 def test_bad_flags(refuse, flags, words):
