@@ -55,7 +55,7 @@ flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own default if not giv
 flags.DEFINE_string("manual_dir", None, "Folder with Omniglot's official zip files.")
 flags.DEFINE_string("logdir", None, "Folder of the run; runs/METHOD-Nway-Kshot if not given.")
 flags.DEFINE_integer("seed", 0, "Seed of initial weights and of all episodes.", lower_bound=0)
-flags.DEFINE_integer("episodes", 32000, "Training episodes.", lower_bound=1)
+flags.DEFINE_integer("episodes", 22000, "Training episodes.", lower_bound=1)
 flags.DEFINE_integer("meta_batch", 2, "Episodes an update.", lower_bound=1)
 flags.DEFINE_integer("inner_steps", 1, "T, steps on the support set.", lower_bound=1)
 flags.DEFINE_integer(
@@ -71,15 +71,21 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("filters", 32, "Filters of every convolution.", lower_bound=1)
 flags.DEFINE_enum(
     "downsample",
-    "stride",
-    ["stride", "pool"],
-    "Network with strided convolutions (Finn et al. 2017, faster) or max pooling (the paper's).",
+    "pool",
+    ["pool", "stride"],
+    "Network with max pooling (the paper's) or strided convolutions (Finn et al. 2017).",
 )
-flags.DEFINE_float("learning_rate", 4e-3, "Adam's first rate; cosine decay to 0.", lower_bound=0.0)
+flags.DEFINE_enum(
+    "logits_initializer",
+    "zeros",
+    ["zeros", "glorot_uniform"],
+    "Initial kernel of the network's last layer; zeros: all classes start out alike.",
+)
+flags.DEFINE_float("learning_rate", 2e-3, "Adam's first rate; cosine decay to 0.", lower_bound=0.0)
 flags.DEFINE_bool("decay", True, "Cosine decay of the learning rate to 0 over the run.")
 flags.DEFINE_float("clip_norm", 10.0, "Global norm of the meta-gradient at most.", lower_bound=0.0)
 flags.DEFINE_float(
-    "input_gate_bias", 0.0, "Initial b_I; sigmoid(b_I) is the first inner learning rate."
+    "input_gate_bias", 2.0, "Initial b_I; sigmoid(b_I) is the first inner learning rate."
 )
 flags.DEFINE_float("forget_gate_bias", 6.0, "Initial b_F; sigmoid(b_F) is the first forget gate.")
 flags.DEFINE_bool("jit_compile", False, "Compile the whole training step with XLA.")
@@ -192,7 +198,11 @@ def make_learner():
     )
     policy = "mixed_bfloat16" if FLAGS.mixed_precision else "float32"
     network = networks.conv4(
-        FLAGS.nway, filters=FLAGS.filters, downsample=FLAGS.downsample, dtype=policy
+        FLAGS.nway,
+        filters=FLAGS.filters,
+        downsample=FLAGS.downsample,
+        logits_initializer=FLAGS.logits_initializer,
+        dtype=policy,
     )
     return LSTMMetaLearner(
         network,

@@ -186,7 +186,7 @@ def test_other_flags_on_the_same_folder_are_refused(finished, refuse):
     folder, _, flags = finished
     saved = (folder / "flags.json").read_text()
     message = refuse(*flags, f"--logdir={folder}", "--learning_rate=0.5", "--seed=7")
-    assert "learning_rate: 0.004 there, 0.5 now" in message
+    assert "learning_rate: 0.002 there, 0.5 now" in message
     assert "seed: 0 there, 7 now" in message
     assert (folder / "flags.json").read_text() == saved
     assert "--noresume" in refuse(*flags, f"--logdir={folder}", "--noresume")
