@@ -1,0 +1,40 @@
+"""Tests of the base networks."""
+
+import keras
+import numpy as np
+import pytest
+
+from meta_keras.networks import conv4
+
+
+@pytest.mark.parametrize("downsample", ["pool", "stride"])
+def test_size_and_shapes(downsample):
+    network = conv4(5, downsample=downsample)
+    assert sum(np.prod(v.shape) for v in network.trainable_variables) == 28485
+    assert network.output_shape == (None, 5)
+    assert conv4(7, (32, 40, 3), 8, downsample).predict_on_batch(
+        np.zeros((2, 32, 40, 3))
+    ).shape == (2, 7)
+
+
+def test_zero_logits_are_zero_for_every_picture():
+    network = conv4(5, logits_initializer="zeros")
+    pictures = np.random.default_rng(0).uniform(size=(3, 28, 28, 1))
+    assert not np.any(network.predict_on_batch(pictures))
+    assert np.any(conv4(5).predict_on_batch(pictures))
+
+
+def test_settings_of_batch_normalisation():
+    layers = [
+        layer
+        for layer in conv4(5, momentum=0.3, epsilon=0.2).layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert [(layer.momentum, layer.epsilon) for layer in layers] == [(0.3, 0.2)] * 4
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match=r"\(8, 28, 1\)"):
+        conv4(5, (8, 28, 1))
+    with pytest.raises(ValueError, match="'average'"):
+        conv4(5, downsample="average")
