@@ -5,6 +5,7 @@
 The same command again continues an interrupted run, and re-evaluates a finished one.
 """
 
+import contextlib
 import os
 import warnings
 
@@ -12,47 +13,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import tensorflow as tf
-from absl import flags, logging
+from absl import flags
 from tensorboard.plugins.hparams import api as hparams
 
-from experiments import program
+from experiments import few_shot_data, program
+from experiments.few_shot_data import make_episodes
 from meta_keras import callbacks, metrics, networks
-from meta_keras.data import (
-    choose_dataset,
-    episodes,
-    gather_classes,
-    load_characters,
-    split_classes,
-)
 from meta_keras.layers import GatedLSTMCell
 from meta_keras.learners import LSTMMetaLearner
 
 FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(few_shot_data)
 
-flags.DEFINE_integer("nway", 5, "N, classes of an episode.", lower_bound=2)
-flags.DEFINE_integer("kshot", 1, "K, support pictures a class.", lower_bound=1)
-flags.DEFINE_integer("nquery", 5, "Q, query pictures a class in training.", lower_bound=1)
-flags.DEFINE_integer(
-    "test_nquery", 15, "Query pictures a class in validation and test.", lower_bound=1
-)
 flags.DEFINE_enum("method", "lstm", ["lstm"], "Meta-learner: lstm (Ravi & Larochelle 2017).")
-flags.DEFINE_enum(
-    "dataset",
-    "auto",
-    ["auto", "omniglot", "glyphs"],
-    "auto: omniglot if it is prepared or can be had within seconds, else the built-in glyphs.",
-)
-flags.DEFINE_enum(
-    "split",
-    "random",
-    ["random", "vinyals", "lake"],
-    "Classes for training, validation and test: random 1100/100/423 characters; the lists of "
-    "Vinyals et al. in --split_dir; Lake's background and evaluation alphabets.",
-)
-flags.DEFINE_bool("rotations", True, "Rotations by 90, 180 and 270 degrees are further classes.")
-flags.DEFINE_string("split_dir", None, "Folder with train.txt, val.txt, test.txt (vinyals).")
-flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own default if not given.")
-flags.DEFINE_string("manual_dir", None, "Folder with Omniglot's official zip files.")
 flags.DEFINE_string("logdir", None, "Folder of the run; runs/METHOD-Nway-Kshot if not given.")
 flags.DEFINE_integer("seed", 0, "Seed of initial weights and of all episodes.", lower_bound=0)
 flags.DEFINE_integer("episodes", 22000, "Training episodes.", lower_bound=1)
@@ -101,16 +74,6 @@ flags.DEFINE_string("preset", None, "Start from this preset (a name or a folder)
 flags.DEFINE_bool("resume", True, "Continue the run found in --logdir.")
 
 flags.register_multi_flags_validator(
-    ["kshot", "nquery", "test_nquery"],
-    lambda f: f["kshot"] + max(f["nquery"], f["test_nquery"]) <= 20,
-    "--kshot plus --nquery (or --test_nquery) must be at most 20, the drawings of a character",
-)
-flags.register_multi_flags_validator(
-    ["split", "split_dir"],
-    lambda f: f["split"] != "vinyals" or f["split_dir"],
-    "--split=vinyals needs --split_dir, the folder with train.txt, val.txt and test.txt",
-)
-flags.register_multi_flags_validator(
     ["episodes", "meta_batch", "validation_interval"],
     lambda f: (
         f["episodes"] % min(f["validation_interval"], f["episodes"]) == 0
@@ -119,6 +82,11 @@ flags.register_multi_flags_validator(
     "--episodes must be a multiple of --validation_interval (or below it), and that a multiple of "
     "--meta_batch",
 )
+flags.register_multi_flags_validator(
+    ["inner_batch_size", "nway", "kshot"],
+    lambda f: (f["inner_batch_size"] or 1) <= f["nway"] * f["kshot"],
+    "--inner_batch_size must be at most --nway times --kshot, the size of the support set",
+)
 flags.register_validator("learning_rate", lambda v: v > 0, "--learning_rate must be positive")
 flags.register_validator("clip_norm", lambda v: v > 0, "--clip_norm must be positive")
 
@@ -126,7 +94,6 @@ flags.register_validator("clip_norm", lambda v: v > 0, "--clip_norm must be posi
 NOT_SETTINGS = {
     "data_dir", "manual_dir", "logdir", "eval_only", "resume", "test_episodes"
 }  # fmt: skip
-STREAMS = {"train": 0, "validation": 1, "test": 2}
 
 
 def set_up_runtime():
@@ -139,41 +106,17 @@ def set_up_runtime():
     keras.utils.set_random_seed(FLAGS.seed)
 
 
-def load_data():
-    """The drawings of every split, and what was used: `(dict of arrays, dataset, reason)`."""
-    dataset, reason = FLAGS.dataset, "asked for"
-    if dataset == "auto":
-        dataset, reason = choose_dataset(FLAGS.data_dir, FLAGS.manual_dir)
-        if dataset == "glyphs":
-            logging.warning("Using the built-in data set glyphs: %s", reason)
-    characters = load_characters(dataset, FLAGS.data_dir, FLAGS.manual_dir)
-    try:
-        split = split_classes(characters, FLAGS.split, FLAGS.rotations, FLAGS.split_dir)
-        for name, classes in split.items():
-            if FLAGS.nway > len(classes):
-                raise ValueError(
-                    f"--nway={FLAGS.nway} is more than the {len(classes)} classes of the {name} "
-                    f"part of {dataset} (--split={FLAGS.split})."
-                )
-    except ValueError as error:
-        raise program.UsageError(str(error)) from error
-    drawings = {name: gather_classes(characters, classes) for name, classes in split.items()}
-    return drawings, dataset, reason
-
-
-def make_episodes(drawings, part, count, start=0, meta_batch=1):
-    """The stream of a split: training episodes run on, validation and test are always the same."""
-    nquery = FLAGS.nquery if part == "train" else FLAGS.test_nquery
-    return episodes(
-        drawings[part],
-        FLAGS.nway,
-        FLAGS.kshot,
-        nquery,
-        seed=FLAGS.seed * len(STREAMS) + STREAMS[part],
-        count=count,
-        start=start,
-        meta_batch=meta_batch,
-    )
+def strategy_scope():
+    """Where models are made: the scope of the `tf.distribute` strategy."""
+    if FLAGS.strategy == "none":
+        return contextlib.nullcontext()
+    strategy = tf.distribute.MirroredStrategy()
+    if FLAGS.meta_batch % strategy.num_replicas_in_sync:
+        raise program.UsageError(
+            f"--meta_batch={FLAGS.meta_batch} must be a multiple of the "
+            f"{strategy.num_replicas_in_sync} devices of --strategy=mirrored."
+        )
+    return strategy.scope()
 
 
 def epoch_episodes():
@@ -231,14 +174,15 @@ def train(folder, drawings):
     interval = epoch_episodes()
     epochs = FLAGS.episodes // interval
     updates = interval // FLAGS.meta_batch
-    resumed = callbacks.Checkpoint.resume(folder / "checkpoints")
-    if resumed:
-        checkpoint, learner = resumed
-        print(f"Continuing after episode {checkpoint.state['epoch'] * interval:,}.")
-    else:
-        checkpoint = callbacks.Checkpoint(folder / "checkpoints")
-        learner = make_learner()
-        compile_learner(learner, updates * epochs)
+    with strategy_scope():
+        resumed = callbacks.Checkpoint.resume(folder / "checkpoints")
+        if resumed:
+            checkpoint, learner = resumed
+            print(f"Continuing after episode {checkpoint.state['epoch'] * interval:,}.")
+        else:
+            checkpoint = callbacks.Checkpoint(folder / "checkpoints")
+            learner = make_learner()
+            compile_learner(learner, updates * epochs)
     done = checkpoint.state["epoch"]
     if done < epochs:
         validation = make_episodes(drawings, "validation", FLAGS.validation_episodes).cache()
@@ -298,7 +242,7 @@ def main():
     if preset_only:
         learner = make_learner()
     logdir = FLAGS.logdir or f"runs/{FLAGS.method}-{FLAGS.nway}way-{FLAGS.kshot}shot"
-    drawings, dataset, reason = load_data()
+    drawings, dataset, reason = few_shot_data.load_data()
     settings = {k: v for k, v in program.module_flags(__name__).items() if k not in NOT_SETTINGS}
     settings["dataset"] = dataset
     state = {"epoch": 0, "seconds": 0.0}

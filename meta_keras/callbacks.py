@@ -93,6 +93,8 @@ def _sha256(file):
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
     """Raises `NonFiniteLoss` as soon as the loss is not finite, before anything is saved.
 
+    Must stand before `Checkpoint` in the list of callbacks.
+
     Args:
         updates_per_epoch: to say where it happened.
     """
@@ -110,6 +112,14 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         if not math.isfinite(logs["loss"]):
             update = self.epoch * self.updates_per_epoch + batch + 1
             raise NonFiniteLoss(f"The loss became {logs['loss']} at update {update}.")
+
+    def on_epoch_end(self, epoch, logs=None):
+        # The last update's own damage shows only in the next loss.
+        if not math.isfinite(logs.get("val_loss", 0.0)):
+            raise NonFiniteLoss(
+                f"The validation loss became {logs['val_loss']} after update "
+                f"{(epoch + 1) * self.updates_per_epoch}."
+            )
 
 
 class Progress(keras.callbacks.Callback):

@@ -23,7 +23,7 @@ class GradientDescentCell(Cell):
     Example:
 
     >>> cell = GradientDescentCell(learning_rate=0.5)
-    >>> theta, state = cell(keras.ops.ones(3), 0.0, keras.ops.ones(3), ())
+    >>> theta, state = cell(keras.ops.ones(3), keras.ops.zeros(()), keras.ops.ones(3), ())
     >>> [float(value) for value in theta]
     [0.5, 0.5, 0.5]
     """

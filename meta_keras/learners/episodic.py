@@ -65,7 +65,9 @@ class EpisodicLearner(keras.Model):
         save_preset(self, path, card)
 
     def call(self, x, training=False):
-        episodes = (x["support_images"], x["support_labels"], x["query_images"])
+        # Keras' symbolic build under a distribution strategy makes every input a float.
+        labels = tf.cast(x["support_labels"], tf.int32)
+        episodes = (x["support_images"], labels, x["query_images"])
         if episodes[0].shape[0] is None:
             return tf.map_fn(
                 lambda episode: self.episode_logits(*episode, training=training),

@@ -1,0 +1,82 @@
+"""The data of few-shot experiments: flags, drawings of every split, streams of episodes."""
+
+from absl import flags, logging
+
+from experiments import program
+from meta_keras import data
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_integer("nway", 5, "N, classes of an episode.", lower_bound=2)
+flags.DEFINE_integer("kshot", 1, "K, support pictures a class.", lower_bound=1)
+flags.DEFINE_integer("nquery", 5, "Q, query pictures a class in training.", lower_bound=1)
+flags.DEFINE_integer(
+    "test_nquery", 15, "Query pictures a class in validation and test.", lower_bound=1
+)
+flags.DEFINE_enum(
+    "dataset",
+    "auto",
+    ["auto", "omniglot", "glyphs"],
+    "auto: omniglot if it is prepared or can be had within seconds, else the built-in glyphs.",
+)
+flags.DEFINE_enum(
+    "split",
+    "random",
+    ["random", "vinyals", "lake"],
+    "Classes for training, validation and test: random 1100/100/423 characters; the lists of "
+    "Vinyals et al. in --split_dir; Lake's background and evaluation alphabets.",
+)
+flags.DEFINE_bool("rotations", True, "Rotations by 90, 180 and 270 degrees are further classes.")
+flags.DEFINE_string("split_dir", None, "Folder with train.txt, val.txt, test.txt (vinyals).")
+flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own default if not given.")
+flags.DEFINE_string("manual_dir", None, "Folder with Omniglot's official zip files.")
+
+flags.register_multi_flags_validator(
+    ["kshot", "nquery", "test_nquery"],
+    lambda f: f["kshot"] + max(f["nquery"], f["test_nquery"]) <= 20,
+    "--kshot plus --nquery (or --test_nquery) must be at most 20, the drawings of a character",
+)
+flags.register_multi_flags_validator(
+    ["split", "split_dir"],
+    lambda f: f["split"] != "vinyals" or f["split_dir"],
+    "--split=vinyals needs --split_dir, the folder with train.txt, val.txt and test.txt",
+)
+
+STREAMS = {"train": 0, "validation": 1, "test": 2}
+
+
+def load_data():
+    """The drawings of every split, and what was used: `(dict of arrays, dataset, reason)`."""
+    dataset, reason = FLAGS.dataset, "asked for"
+    if dataset == "auto":
+        dataset, reason = data.choose_dataset(FLAGS.data_dir, FLAGS.manual_dir)
+        if dataset == "glyphs":
+            logging.warning("Using the built-in data set glyphs: %s", reason)
+    characters = data.load_characters(dataset, FLAGS.data_dir, FLAGS.manual_dir)
+    try:
+        split = data.split_classes(characters, FLAGS.split, FLAGS.rotations, FLAGS.split_dir)
+        for name, classes in split.items():
+            if FLAGS.nway > len(classes):
+                raise ValueError(
+                    f"--nway={FLAGS.nway} is more than the {len(classes)} classes of the {name} "
+                    f"part of {dataset} (--split={FLAGS.split})."
+                )
+    except ValueError as error:
+        raise program.UsageError(str(error)) from error
+    drawings = {name: data.gather_classes(characters, classes) for name, classes in split.items()}
+    return drawings, dataset, reason
+
+
+def make_episodes(drawings, part, count, start=0, meta_batch=1):
+    """The stream of a split: training episodes run on, validation and test are always the same."""
+    nquery = FLAGS.nquery if part == "train" else FLAGS.test_nquery
+    return data.episodes(
+        drawings[part],
+        FLAGS.nway,
+        FLAGS.kshot,
+        nquery,
+        seed=FLAGS.seed * len(STREAMS) + STREAMS[part],
+        count=count,
+        start=start,
+        meta_batch=meta_batch,
+    )

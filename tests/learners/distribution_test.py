@@ -1,0 +1,63 @@
+"""A learner under a `tf.distribute` strategy learns what it learns without one."""
+
+import pathlib
+import subprocess
+import sys
+
+# In a process of its own: logical devices must be made before TensorFlow is first used.
+PROGRAM = """
+import contextlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from meta_keras import LSTMMetaLearner, networks
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+rng = np.random.default_rng(0)
+labels = np.tile(np.arange(3, dtype="int32"), (4, 1))
+x = {
+    "support_images": rng.uniform(size=(4, 3, 16, 16, 1)).astype("float32"),
+    "support_labels": labels,
+    "query_images": rng.uniform(size=(4, 3, 16, 16, 1)).astype("float32"),
+}
+episodes = tf.data.Dataset.from_tensor_slices((x, labels)).batch(4)
+
+
+def train(scope):
+    keras.utils.set_random_seed(0)
+    with scope:
+        network = networks.conv4(3, (16, 16, 1), filters=2)
+        learner = LSTMMetaLearner(network, inner_steps=1, second_order=True)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        learner.compile(keras.optimizers.SGD(0.1), loss, metrics=["accuracy"])
+    before = [variable.numpy() for variable in learner.trainable_variables]
+    losses = learner.fit(episodes, epochs=2, verbose=0).history["loss"]
+    after = [variable.numpy() for variable in learner.trainable_variables]
+    return losses, [b - a for a, b in zip(before, after)]
+
+
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert strategy.num_replicas_in_sync == 2
+losses, moves = train(strategy.scope())
+expected_losses, expected_moves = train(contextlib.nullcontext())
+np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
+assert max(abs(move).max() for move in expected_moves) > 1e-3
+for move, expected in zip(moves, expected_moves):
+    np.testing.assert_allclose(move, expected, atol=1e-6)
+print("same")
+"""
+
+
+def test_two_mirrored_devices_learn_as_one():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=pathlib.Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stdout.strip() == "same", done.stderr[-3000:]
