@@ -9,34 +9,31 @@ Ratios are taken in one process in which two contenders take turns, update by up
 the machine does then slows both alike.
 """
 
-import importlib.metadata
-import itertools
 import json
 import os
 import pathlib
 import platform
-import resource
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 
 from absl import app, flags
+
+from experiments.files import versions, write_json
 
 # TensorFlow is imported by the measuring processes only: a child inherits its parent's peak
 # memory, so this one stays small.
 
 MODES = ("eager", "graph", "xla")
-NWAY, KSHOT, NQUERY, POOL = 5, 1, 15, 16  # POOL: different batches of episodes
 REFERENCE = {"contenders": ["graph"], "order": 1, "steps": 8, "meta_batch": 1}
-WARM_UP = 3
 
 BARE_RATIO = 1.15
 EAGER_RATIO = 4.0
 LINEAR_R2 = 0.99
 # One parameter vector kept alive by every update would be 109 MiB in 1,000.
 FLAT_MIB = 32.0
+PIPELINE_RATIO = 10.0
+PIPELINE_EPISODES = 5000
 
 QUICK = {
     "modes": ["graph"],
@@ -66,7 +63,6 @@ flags.DEFINE_string("output", None, "JSON file for everything measured; none by 
 flags.DEFINE_bool(
     "quick", False, f"Two minutes on an idle machine: other defaults, {QUICK}. Flags given count."
 )
-flags.DEFINE_string("measurement", None, "Internal: the one measurement to run here, as JSON.")
 FLAGS = flags.FLAGS
 
 
@@ -87,119 +83,11 @@ for _name in ("steps", "meta_batches"):
         _name, _positive_integers, "must be a list of positive integers such as 1,2,4."
     )
 
-
-# The measuring process.
-
-
-def make_learner(mode, order, steps):
-    """A freshly initialised, compiled learner, the same weights every time."""
-    import keras
-
-    from meta_keras.learners import LSTMMetaLearner
-    from meta_keras.networks import conv4
-
-    keras.utils.set_random_seed(0)
-    learner = LSTMMetaLearner(conv4(NWAY), inner_steps=steps, second_order=order == 2)
-    learner.compile(
-        keras.optimizers.Adam(1e-3, global_clipnorm=0.25),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        run_eagerly=mode == "eager",
-        jit_compile=mode == "xla",
-    )
-    return learner
-
-
-def make_episodes(meta_batch):
-    """An endless dataset of batches `(x, y)` of episodes of random pictures."""
-    import numpy as np
-    import tensorflow as tf
-
-    rng = np.random.default_rng(0)
-    episodes = POOL * meta_batch
-
-    def pictures(per_class):
-        return rng.uniform(size=(episodes, NWAY * per_class, 28, 28, 1)).astype("float32")
-
-    def labels(per_class):
-        return np.tile(np.arange(NWAY, dtype="int32").repeat(per_class), (episodes, 1))
-
-    x = {
-        "support_images": pictures(KSHOT),
-        "support_labels": labels(KSHOT),
-        "query_images": pictures(NQUERY),
-    }
-    dataset = tf.data.Dataset.from_tensor_slices((x, labels(NQUERY)))
-    return dataset.batch(meta_batch, drop_remainder=True).repeat()
-
-
-def make_update(contender, order, steps, meta_batch):
-    """Builds one contender and runs its first update.
-
-    Args:
-        contender: one of `MODES`, or `"bare"` for the reference without Keras (first order).
-        order: 1 or 2, of the meta-gradient.
-        steps: T.
-        meta_batch: episodes an update.
-
-    Returns:
-        `(update, seconds)`: a function without arguments that runs one update and waits for it,
-        and how long the first one took, tracing and compiling included.
-    """
-    from experiments.bare_tensorflow import BareTensorFlow
-
-    episodes = make_episodes(meta_batch)
-    iterator = iter(episodes)
-    if contender == "bare":
-        bare = BareTensorFlow(make_learner("graph", order, steps))
-        start = time.perf_counter()
-        bare.train_step(*next(iterator)).numpy()
-        return lambda: bare.train_step(*next(iterator)).numpy(), time.perf_counter() - start
-    learner = make_learner(contender, order, steps)
-    start = time.perf_counter()
-    learner.fit(episodes, steps_per_epoch=1, verbose=0)
-    seconds = time.perf_counter() - start
-    return lambda: float(learner.train_function(iterator)["loss"]), seconds
-
-
-def peak_mib():
-    """The most memory this process ever held."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-def measure(contenders, order, steps, meta_batch, updates, threads):
-    """Times contenders that take turns, update by update.
-
-    Returns:
-        JSON-able dict: for every contender `first_call_seconds` and the list `episode_seconds`,
-        one a timed update; for the process `peak_mib`, and `growth_mib`, by how much the peak
-        rose after the first tenth of the updates.
-    """
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads["intra_op"])
-    tf.config.threading.set_inter_op_parallelism_threads(threads["inter_op"])
-    made = {name: make_update(name, order, steps, meta_batch) for name in contenders}
-    for _, (update, _) in itertools.product(range(WARM_UP), made.values()):
-        update()
-    episode_seconds = {name: [] for name in contenders}
-    for number in range(updates):
-        if number == updates // 10:
-            settled_mib = peak_mib()
-        # Every other round runs backwards: nobody always comes second.
-        for name, (update, _) in list(made.items())[:: 1 if number % 2 == 0 else -1]:
-            start = time.perf_counter()
-            update()
-            episode_seconds[name].append((time.perf_counter() - start) / meta_batch)
-    return {
-        "first_call_seconds": {name: seconds for name, (_, seconds) in made.items()},
-        "episode_seconds": episode_seconds,
-        "peak_mib": peak_mib(),
-        "growth_mib": peak_mib() - settled_mib,
-    }
-
-
-# The process that plans, waits and reports.
+flags.register_validator(
+    "output",
+    lambda v: v is None or os.access(pathlib.Path(v).absolute().parent, os.W_OK),
+    "its folder must exist and be writable.",
+)
 
 
 def plan():
@@ -219,16 +107,22 @@ def plan():
     if FLAGS.memory_updates:
         memory = {"steps": FLAGS.memory_steps, "updates": FLAGS.memory_updates}
         measurements["memory"] = {**REFERENCE, **memory}
-    threads = {"intra_op": FLAGS.intra_op_threads, "inter_op": FLAGS.inter_op_threads}
-    return {name: {**settings, "threads": threads} for name, settings in measurements.items()}
+    return {name: {**settings, "threads": threads()} for name, settings in measurements.items()}
 
 
-def run(settings):
-    """Runs `measure(**settings)` in a process of its own; a failure is a dict with `error`."""
-    command = [sys.executable, "-m", "experiments.benchmark"]
+def threads():
+    return {"intra_op": FLAGS.intra_op_threads, "inter_op": FLAGS.inter_op_threads}
+
+
+def run(name, arguments):
+    """Runs a function of `experiments.measurements` in a process of its own.
+
+    Returns:
+        What it returns; a failure is a dict with `error`.
+    """
     try:
         finished = subprocess.run(
-            [*command, f"--measurement={json.dumps(settings)}"],
+            [sys.executable, "-m", "experiments.measurements", json.dumps({name: arguments})],
             cwd=pathlib.Path(__file__).parents[1],
             env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ},
             capture_output=True,
@@ -300,60 +194,59 @@ def requirements(measurements, results):
     return verdicts
 
 
-def machine():
-    """What the numbers were measured on."""
-    packages = ("tensorflow", "keras", "numpy")
-    return {
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-        "load_average": os.getloadavg(),
-        "versions": {
-            "python": platform.python_version(),
-            **{package: importlib.metadata.version(package) for package in packages},
-        },
-    }
-
-
-def write_json(path, content):
-    """Writes a file that is complete or absent."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-        json.dump(content, file, indent=1)
-    os.replace(file.name, path)
+def pipeline_requirement(results, pipeline):
+    """The episode pipeline against the fastest training measured, as in `requirements`."""
+    timed = [r["episode_seconds"] for r in results.values() if "error" not in r]
+    fastest = min(
+        (statistics.median(seconds) for r in timed for seconds in r.values()), default=None
+    )
+    if "error" in pipeline or fastest is None:
+        return []
+    ratio = pipeline["episodes_per_second"] * fastest
+    text = f"the pipeline delivers {pipeline['episodes_per_second']:,.0f} episodes/s, {ratio:.0f} "
+    text += f"times what the fastest training here consumes (at least {PIPELINE_RATIO:.0f})"
+    return [(text, ratio >= PIPELINE_RATIO)]
 
 
 def main(arguments):
     if len(arguments) > 1:
         raise app.UsageError(f"unexpected arguments: {' '.join(arguments[1:])}")
-    if FLAGS.measurement:
-        print(json.dumps(measure(**json.loads(FLAGS.measurement))))
-        return 0
     if FLAGS.quick:
         for name, value in QUICK.items():
             FLAGS.set_default(name, value)
-    report = {"experiment": "benchmark", **machine()}
-    report["flags"] = {f.name: f.value for f in FLAGS.get_key_flags_for_module(sys.argv[0])}
+    load = os.getloadavg()[0]
+    report = {
+        "experiment": "benchmark",
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "load_average": load,
+        "versions": versions(),
+        "flags": {f.name: f.value for f in FLAGS.get_key_flags_for_module(sys.argv[0])},
+    }
     print(", ".join(f"{k} {v}" for k, v in report["versions"].items()))
     print(f"{report['platform']}, {report['processors']} processors")
-    if report["load_average"][0] > 0.5:
-        print(f"The machine is busy (load {report['load_average'][0]:.1f}): trust ratios only.")
+    if load > 0.5:
+        print(f"The machine is busy (load {load:.1f}): trust ratios only.")
     print(f"\n{HEADER}", flush=True)
     measurements, results = plan(), {}
     for name, settings in measurements.items():
-        results[name] = run(settings)
+        results[name] = run("measure", settings)
         print("\n".join(table_rows(name, settings, results[name])), flush=True)
-    verdicts = requirements(measurements, results)
+    pipeline = run("measure_pipeline", {"episodes": PIPELINE_EPISODES, "threads": threads()})
+    if "error" in pipeline:
+        print(f"episode pipeline  FAILED: {pipeline['error']}")
+    verdicts = requirements(measurements, results) + pipeline_requirement(results, pipeline)
     print()
     for text, met in verdicts:
         print(f"{'ok' if met else 'NOT met':<9}{text}")
-    if len(verdicts) < 4:
+    if len(verdicts) < 5:
         print("The other requirements were not measured.")
     if FLAGS.output:
         report["measurements"] = {n: {"settings": s, **results[n]} for n, s in measurements.items()}
+        report["pipeline"] = pipeline
         report["requirements"] = [{"text": text, "met": met} for text, met in verdicts]
         write_json(FLAGS.output, report)
-    return int(any("error" in result for result in results.values()))
+    return int(any("error" in result for result in [*results.values(), pipeline]))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import flags
 from tensorboard.plugins.hparams import api as hparams
 
-from experiments import few_shot_data, program
+from experiments import few_shot_data, files, program
 from experiments.few_shot_data import make_episodes
 from meta_keras import callbacks, metrics, networks
 from meta_keras.layers import GatedLSTMCell
@@ -278,7 +278,7 @@ def main():
     ):
         tf.summary.scalar("accuracy", accuracy)
     interval = epoch_episodes()
-    program.write_json(
+    files.write_json(
         folder / "results.json",
         {
             "experiment": "few_shot",
@@ -299,7 +299,7 @@ def main():
             "validation_accuracy": state.get("best_accuracy"),
             "preset": FLAGS.preset,
             "wall_seconds": state["seconds"],
-            "versions": program.versions(),
+            "versions": files.versions(),
             "flags": program.module_flags(__name__),
         },
     )

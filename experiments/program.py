@@ -1,15 +1,13 @@
 """What every experiment shares: folders, flags on disk, results, errors."""
 
-import importlib.metadata
 import json
-import os
 import pathlib
-import platform
 import sys
 import tempfile
 
 from absl import app, flags, logging
 
+from experiments.files import write_json
 from meta_keras.callbacks import CheckpointError, NonFiniteLoss
 from meta_keras.data import DatasetError
 from meta_keras.presets import PresetError
@@ -42,16 +40,6 @@ def run(main):
             sys.exit(130)
 
     app.run(guarded)
-
-
-def write_json(file, value):
-    """Writes a JSON file all at once or not at all."""
-    file = pathlib.Path(file)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".tmp", delete=False) as part:
-        json.dump(value, part, indent=1)
-        part.write("\n")
-    os.chmod(part.name, 0o644)
-    os.replace(part.name, file)
 
 
 def module_flags(module_name):
@@ -114,10 +102,3 @@ def open_logdir(logdir, settings, resume):
     if not resume:
         raise UsageError(f"--logdir={logdir} holds this run already and --noresume was given.")
     return folder
-
-
-def versions():
-    """Versions of Python and of the packages that decide a result."""
-    names = ("tensorflow", "keras", "numpy", "tensorflow-datasets")
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {"python": platform.python_version(), **found}

@@ -72,6 +72,7 @@ def test_bare_tensorflow_trains_as_keras_does():
         ("modes", "graph,fast"),
         ("updates", "0"),
         ("memory_updates", "-5"),
+        ("output", "/no/such/folder/report.json"),
     ],
 )
 def test_a_bad_flag_is_refused_by_name_and_value(flag, value):
