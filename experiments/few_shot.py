@@ -102,7 +102,8 @@ def set_up_runtime():
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // FLAGS.meta_batch))
     tf.config.threading.set_inter_op_parallelism_threads(max(2, cores))
-    tf.config.experimental.enable_op_determinism()
+    if not FLAGS.jit_compile:  # Keras refuses XLA beside it, and XLA on a CPU is deterministic
+        tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(FLAGS.seed)
 
 

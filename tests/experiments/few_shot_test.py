@@ -182,6 +182,15 @@ def test_finished_run_only_evaluates_again(finished, tmp_path):
     assert json.loads((folder / "results.json").read_text())["test_episodes"] == 8
 
 
+def test_jit_compile_really_compiles(data, tmp_path):
+    flags = [*TINY, *data, "--episodes=20", f"--logdir={tmp_path / 'run'}", "--jit_compile"]
+    done = call(*flags)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Test accuracy" in done.stdout
+    # Keras only warns when it goes on without XLA; XLA says so when it compiles.
+    assert "Proceeding with" not in done.stderr
+
+
 def test_other_flags_on_the_same_folder_are_refused(finished, refuse):
     folder, _, flags = finished
     saved = (folder / "flags.json").read_text()
