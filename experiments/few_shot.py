@@ -16,61 +16,33 @@ import tensorflow as tf
 from absl import flags
 from tensorboard.plugins.hparams import api as hparams
 
-from experiments import few_shot_data, files, program
+from experiments import few_shot_data, few_shot_learner, files, program
 from experiments.few_shot_data import make_episodes
-from meta_keras import callbacks, metrics, networks
-from meta_keras.layers import GatedLSTMCell
-from meta_keras.learners import LSTMMetaLearner
+from meta_keras import callbacks, metrics, pictures
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(few_shot_data)
+flags.adopt_module_key_flags(few_shot_learner)
 
-flags.DEFINE_enum("method", "lstm", ["lstm"], "Meta-learner: lstm (Ravi & Larochelle 2017).")
 flags.DEFINE_string("logdir", None, "Folder of the run; runs/METHOD-Nway-Kshot if not given.")
 flags.DEFINE_integer("seed", 0, "Seed of initial weights and of all episodes.", lower_bound=0)
 flags.DEFINE_integer("episodes", 22000, "Training episodes.", lower_bound=1)
 flags.DEFINE_integer("meta_batch", 2, "Episodes an update.", lower_bound=1)
-flags.DEFINE_integer("inner_steps", 1, "T, steps on the support set.", lower_bound=1)
-flags.DEFINE_integer(
-    "inner_batch_size", None, "Support pictures a step; all if not given.", lower_bound=1
-)
-flags.DEFINE_bool("second_order", True, "Differentiate through the gradients the cell sees.")
-flags.DEFINE_enum(
-    "batch_norm",
-    "transductive",
-    ["transductive", "inductive"],
-    "Statistics for query pictures at test: their own batch's, or those of the support steps.",
-)
-flags.DEFINE_integer("filters", 32, "Filters of every convolution.", lower_bound=1)
-flags.DEFINE_enum(
-    "downsample",
-    "pool",
-    ["pool", "stride"],
-    "Network with max pooling (the paper's) or strided convolutions (Finn et al. 2017).",
-)
-flags.DEFINE_enum(
-    "logits_initializer",
-    "zeros",
-    ["zeros", "glorot_uniform"],
-    "Initial kernel of the network's last layer; zeros: all classes start out alike.",
-)
 flags.DEFINE_float("learning_rate", 2e-3, "Adam's first rate; cosine decay to 0.", lower_bound=0.0)
 flags.DEFINE_bool("decay", True, "Cosine decay of the learning rate to 0 over the run.")
 flags.DEFINE_float("clip_norm", 10.0, "Global norm of the meta-gradient at most.", lower_bound=0.0)
-flags.DEFINE_float(
-    "input_gate_bias", 2.0, "Initial b_I; sigmoid(b_I) is the first inner learning rate."
-)
-flags.DEFINE_float("forget_gate_bias", 6.0, "Initial b_F; sigmoid(b_F) is the first forget gate.")
 flags.DEFINE_bool("jit_compile", False, "Compile the whole training step with XLA.")
-flags.DEFINE_bool("mixed_precision", False, "Network in bfloat16, cell and weights in float32.")
 flags.DEFINE_enum(
     "strategy", "none", ["none", "mirrored"], "tf.distribute strategy (mirrored: all GPUs)."
 )
 flags.DEFINE_integer("validation_interval", 2000, "Episodes between validations.", lower_bound=1)
 flags.DEFINE_integer("validation_episodes", 100, "Episodes of a validation.", lower_bound=2)
 flags.DEFINE_integer("test_episodes", 600, "Test episodes.", lower_bound=2)
-flags.DEFINE_bool("eval_only", False, "Only evaluate: the preset, or the best weights in logdir.")
-flags.DEFINE_string("preset", None, "Start from this preset (a name or a folder).")
+flags.DEFINE_bool(
+    "eval_only",
+    False,
+    "Only evaluate: the preset if one is named, else the best weights in logdir.",
+)
 flags.DEFINE_bool("resume", True, "Continue the run found in --logdir.")
 
 flags.register_multi_flags_validator(
@@ -125,39 +97,6 @@ def epoch_episodes():
     return min(FLAGS.validation_interval, FLAGS.episodes)
 
 
-def make_learner():
-    """A new learner, from the preset if there is one."""
-    if FLAGS.preset:
-        learner = LSTMMetaLearner.from_preset(FLAGS.preset)
-        if learner.network.output_shape[-1] != FLAGS.nway:
-            raise program.UsageError(
-                f"--preset={FLAGS.preset} is for {learner.network.output_shape[-1]} classes, "
-                f"not --nway={FLAGS.nway}."
-            )
-        return learner
-    constant = keras.initializers.Constant
-    cell = GatedLSTMCell(
-        input_gate_bias_initializer=constant(FLAGS.input_gate_bias),
-        forget_gate_bias_initializer=constant(FLAGS.forget_gate_bias),
-    )
-    policy = "mixed_bfloat16" if FLAGS.mixed_precision else "float32"
-    network = networks.conv4(
-        FLAGS.nway,
-        filters=FLAGS.filters,
-        downsample=FLAGS.downsample,
-        logits_initializer=FLAGS.logits_initializer,
-        dtype=policy,
-    )
-    return LSTMMetaLearner(
-        network,
-        cell,
-        inner_steps=FLAGS.inner_steps,
-        inner_batch_size=FLAGS.inner_batch_size,
-        second_order=FLAGS.second_order,
-        batch_norm=FLAGS.batch_norm,
-    )
-
-
 def compile_learner(learner, updates):
     rate = FLAGS.learning_rate
     if FLAGS.decay:
@@ -182,7 +121,9 @@ def train(folder, drawings):
             print(f"Continuing after episode {checkpoint.state['epoch'] * interval:,}.")
         else:
             checkpoint = callbacks.Checkpoint(folder / "checkpoints")
-            learner = make_learner()
+            learner = (
+                few_shot_learner.load_preset() if FLAGS.preset else few_shot_learner.new_learner()
+            )
             compile_learner(learner, updates * epochs)
     done = checkpoint.state["epoch"]
     if done < epochs:
@@ -217,12 +158,13 @@ def train(folder, drawings):
 
 def write_settings_summary(folder):
     """The flags as text and as HParams for TensorBoard."""
+    values = program.module_flags(__name__)
+    rows = [f"| {name} | {value} |" for name, value in sorted(values.items())]
     settings = {
         name: value
-        for name, value in program.module_flags(__name__).items()
-        if isinstance(value, (bool, int, float, str))
+        for name, value in values.items()
+        if name not in NOT_SETTINGS and isinstance(value, (bool, int, float, str))
     }
-    rows = [f"| {name} | {value} |" for name, value in sorted(settings.items())]
     with tf.summary.create_file_writer(str(folder / "validation")).as_default(step=0):
         tf.summary.text("flags", "\n".join(["| flag | value |", "|---|---|", *rows]))
         hparams.hparams(settings)
@@ -237,35 +179,37 @@ def test(learner, drawings):
     return metrics.mean_and_ci95(accuracies)
 
 
+def trained_learner(folder):
+    """The best weights in a run's folder, and the state of its last checkpoint."""
+    best = folder / "best.keras"
+    if not best.exists():
+        raise program.UsageError(f"--eval_only: there are no trained weights in {folder}.")
+    resumed = callbacks.Checkpoint.resume(folder / "checkpoints")
+    state = resumed[0].state if resumed else callbacks.Checkpoint.NEW
+    return keras.models.load_model(best, compile=False), state
+
+
 def main():
     set_up_runtime()
-    preset_only = FLAGS.eval_only and FLAGS.preset
-    if preset_only:
-        learner = make_learner()
-    logdir = FLAGS.logdir or f"runs/{FLAGS.method}-{FLAGS.nway}way-{FLAGS.kshot}shot"
+    learner = few_shot_learner.load_preset() if FLAGS.preset else None
+    only_preset = FLAGS.eval_only and FLAGS.preset
     drawings, dataset, reason = few_shot_data.load_data()
-    settings = {k: v for k, v in program.module_flags(__name__).items() if k not in NOT_SETTINGS}
-    settings["dataset"] = dataset
-    state = {"epoch": 0, "seconds": 0.0}
-    folder = None
     print(f"{FLAGS.nway}-way {FLAGS.kshot}-shot on {dataset} ({FLAGS.split} split).")
-    if preset_only:
-        batch_norm = learner.batch_norm
-        if FLAGS.logdir:
-            folder = program.open_logdir(logdir, settings, FLAGS.resume)
+    values = program.module_flags(__name__)
+    settings = {name: value for name, value in values.items() if name not in NOT_SETTINGS}
+    settings["dataset"] = dataset
+    if only_preset and not FLAGS.logdir:
+        folder = None
     else:
+        logdir = FLAGS.logdir or f"runs/{FLAGS.method}-{FLAGS.nway}way-{FLAGS.kshot}shot"
         folder = program.open_logdir(logdir, settings, FLAGS.resume)
-        if FLAGS.eval_only:
-            best = folder / "best.keras"
-            if not best.exists():
-                raise program.UsageError(f"--eval_only: there are no trained weights in {folder}.")
-            learner = keras.models.load_model(best, compile=False)
-            resumed = callbacks.Checkpoint.resume(folder / "checkpoints")
-            state = resumed[0].state if resumed else state
-        else:
-            print(f"Run folder {folder}; pictures of the training: tensorboard --logdir {folder}")
-            learner, state = train(folder, drawings)
-        batch_norm = FLAGS.batch_norm
+    if only_preset:
+        state = callbacks.Checkpoint.NEW
+    elif FLAGS.eval_only:
+        learner, state = trained_learner(folder)
+    else:
+        print(f"Run folder {folder}; pictures of the training: tensorboard --logdir {folder}")
+        learner, state = train(folder, drawings)
     accuracy, ci95 = test(learner, drawings)
     mode = "transductive" if learner.is_transductive() else "inductive"
     print(
@@ -274,11 +218,16 @@ def main():
     )
     if folder is None:
         return
+    interval = epoch_episodes()
+    picture = pictures.predicted_episode_picture(
+        learner, next(iter(make_episodes(drawings, "test", 1)))
+    )
     with tf.summary.create_file_writer(str(folder / "test")).as_default(
-        step=state["epoch"] * epoch_episodes()
+        step=state["epoch"] * interval
     ):
         tf.summary.scalar("accuracy", accuracy)
-    interval = epoch_episodes()
+        tf.summary.image("episode", picture[None])
+    tf.io.write_file(str(folder / "episode.png"), tf.io.encode_png(picture))
     files.write_json(
         folder / "results.json",
         {
@@ -293,18 +242,18 @@ def main():
             "test_accuracy": accuracy,
             "test_ci95": ci95,
             "test_episodes": FLAGS.test_episodes,
-            "batch_norm": batch_norm,
+            "batch_norm": learner.batch_norm,
             "seed": FLAGS.seed,
             "train_episodes": state["epoch"] * interval,
-            "best_episode": state.get("best_epoch", 0) * interval,
-            "validation_accuracy": state.get("best_accuracy"),
+            "best_episode": state["best_epoch"] * interval,
+            "validation_accuracy": state["best_accuracy"] if state["epoch"] else None,
             "preset": FLAGS.preset,
             "wall_seconds": state["seconds"],
             "versions": files.versions(),
-            "flags": program.module_flags(__name__),
+            "flags": values,
         },
     )
-    print(f"Results: {folder / 'results.json'}")
+    print(f"Results: {folder / 'results.json'}; a test episode: {folder / 'episode.png'}")
 
 
 if __name__ == "__main__":

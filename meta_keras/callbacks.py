@@ -8,9 +8,9 @@ import pathlib
 import shutil
 import sys
 import time
+import types
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from meta_keras import pictures
@@ -34,14 +34,19 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         folder: path; made when first needed.
-        state: dict that goes into `state.json`; `resume` returns it.
+        state: dict that goes into `state.json`; `resume` returns it. `NEW`, that of a run not yet
+            begun, by default.
     """
+
+    NEW = types.MappingProxyType(
+        {"epoch": 0, "best_epoch": 0, "best_accuracy": -1.0, "seconds": 0.0}
+    )
 
     def __init__(self, folder, state=None):
         super().__init__()
         self.folder = pathlib.Path(folder)
         self.best_file = self.folder.parent / "best.keras"
-        self.state = state or {"epoch": 0, "best_epoch": 0, "best_accuracy": -1.0, "seconds": 0.0}
+        self.state = dict(state or self.NEW)
 
     @classmethod
     def resume(cls, folder):
@@ -218,7 +223,8 @@ class EpisodeSummaries(keras.callbacks.Callback):
             tf.summary.scalar("loss", logs["val_loss"])
             tf.summary.scalar("accuracy", logs["val_accuracy"])
             self._write_adaptation()
-            tf.summary.image("episode", self._picture()[None])
+            picture = pictures.predicted_episode_picture(self.model, self.validation_batch)
+            tf.summary.image("episode", picture[None])
         for writer in self.writers.values():
             writer.flush()
 
@@ -228,14 +234,11 @@ class EpisodeSummaries(keras.callbacks.Callback):
             loss = self.model.compute_loss(x, y, self.model(x, training=True))
         return tf.linalg.global_norm(tape.gradient(loss, self.model.trainable_variables))
 
-    def _first_episode(self):
-        x, y = self.validation_batch
-        return {name: value[0] for name, value in x.items()}, y[0]
-
     def _write_adaptation(self):
         if not hasattr(self.model, "run_inner_loop"):
             return
-        x, y = self._first_episode()
+        x, y = self.validation_batch
+        x, y = {name: value[0] for name, value in x.items()}, y[0]
         run = self.model.run_inner_loop(x["support_images"], x["support_labels"])
         for step, loss in enumerate(run.losses):
             tf.summary.scalar(f"inner_loop/support_loss_before_step_{step + 1:02d}", loss)
@@ -249,15 +252,3 @@ class EpisodeSummaries(keras.callbacks.Callback):
         for step, state in enumerate(run.states):
             for name, values in self.model.cell.observables(state).items():
                 tf.summary.histogram(f"{name}/step_{step + 1:02d}", values)
-
-    def _picture(self):
-        x, y = self._first_episode()
-        batch = {name: value[:1] for name, value in self.validation_batch[0].items()}
-        logits = self.model.predict_on_batch(batch)[0]
-        return pictures.episode_picture(
-            np.asarray(x["support_images"]),
-            np.asarray(x["support_labels"]),
-            np.asarray(x["query_images"]),
-            np.asarray(y),
-            logits,
-        )

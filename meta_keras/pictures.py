@@ -5,6 +5,28 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 
+def predicted_episode_picture(learner, batch):
+    """The first episode of a batch `(x, y)` with the learner's predictions, as a picture.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        batch: `(x, y)` as a learner is fitted on.
+
+    Returns:
+        uint8 `[height, width, 3]`, see `episode_picture`.
+    """
+    x, y = batch
+    x = {name: np.asarray(value[:1]) for name, value in x.items()}
+    logits = learner.predict_on_batch(x)
+    return episode_picture(
+        x["support_images"][0],
+        x["support_labels"][0],
+        x["query_images"][0],
+        np.asarray(y[0]),
+        logits[0],
+    )
+
+
 def episode_picture(support_images, support_labels, query_images, query_labels, logits):
     """One episode as a picture: a row a class, its support pictures, then its query pictures.
 

@@ -115,6 +115,8 @@ def test_results(finished):
     assert results["flags"]["filters"] == 4
     assert f"{results['test_accuracy']:.2%}" in output
     assert output.count("episodes/s") == 3
+    picture = tf.io.decode_png(tf.io.read_file(str(folder / "episode.png")))
+    assert picture.shape[2] == 3 and picture.shape[0] > 100
 
 
 def test_tensorboard_events(finished):
@@ -263,6 +265,45 @@ def test_unknown_preset(refuse, data):
     message = refuse(*data, "--eval_only", "--preset=no_such")
     assert "no_such" in message
     assert "built-in" in message
+
+
+@pytest.fixture
+def preset(finished, tmp_path):
+    learner = keras.models.load_model(finished[0] / "best.keras", compile=False)
+    learner.save_to_preset(tmp_path / "preset")
+    return f"--preset={tmp_path / 'preset'}"
+
+
+def test_preset_is_evaluated(finished, preset, data, tmp_path):
+    folder = finished[0]
+    sizes = ["--test_nquery=1", "--test_episodes=6"]
+    output = succeed(*data, *sizes, "--eval_only", preset, f"--logdir={tmp_path / 'run'}")
+    expected = json.loads((folder / "results.json").read_text())
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["test_accuracy"] == expected["test_accuracy"]
+    assert f"{expected['test_accuracy']:.2%}" in output
+    # The flags tell what the preset is, not what a new learner would be.
+    assert results["flags"]["second_order"] is False
+    assert results["train_episodes"] == 0
+
+
+def test_preset_goes_on_learning(preset, data, tmp_path):
+    kept = [f for f in TINY if "filters" not in f and "second_order" not in f]
+    succeed(*kept, *data, preset, "--episodes=20", f"--logdir={tmp_path / 'run'}")
+    start, end = (
+        keras.models.load_model(file).network.layers[1].get_weights()[0]
+        for file in (
+            tmp_path / "preset" / "learner.keras",
+            tmp_path / "run" / "checkpoints" / "000001" / "learner.keras",
+        )
+    )
+    assert start.shape == end.shape == (3, 3, 1, 4)
+    assert 1e-4 < np.abs(end - start).max() < 0.1  # ten updates of a trained network
+
+
+def test_flags_that_a_preset_brings_itself_are_refused(preset, refuse, data):
+    assert "--inner_steps=3" in refuse(*data, "--eval_only", preset, "--inner_steps=3")
+    assert "not --nway=7" in refuse(*data, "--eval_only", preset, "--nway=7")
 
 
 def test_evaluating_nothing(refuse, data, tmp_path):
