@@ -23,6 +23,11 @@ flags.DEFINE_enum(
     ["transductive", "inductive"],
     "Statistics for query pictures at test: their own batch's, or those of the support steps.",
 )
+flags.DEFINE_bool(
+    "divide_gradient_by_batch",
+    False,
+    "Divide the mean loss's gradient by the batch size once more, as the paper's official code.",
+)
 flags.DEFINE_integer("filters", 32, "Filters of every convolution.", lower_bound=1)
 flags.DEFINE_enum(
     "downsample",
@@ -47,6 +52,7 @@ NEW_LEARNER_FLAGS = (
     "inner_steps",
     "inner_batch_size",
     "second_order",
+    "divide_gradient_by_batch",
     "filters",
     "downsample",
     "logits_initializer",
@@ -75,7 +81,7 @@ def load_preset():
             f"--{given[0]}={FLAGS[given[0]].value} cannot be given with --preset={FLAGS.preset}, "
             "which brings its own."
         )
-    for name in ("inner_steps", "inner_batch_size", "second_order"):
+    for name in ("inner_steps", "inner_batch_size", "second_order", "divide_gradient_by_batch"):
         FLAGS.set_default(name, getattr(learner, name))
     if FLAGS["batch_norm"].present:
         learner.batch_norm = FLAGS.batch_norm
@@ -105,4 +111,5 @@ def new_learner():
         inner_batch_size=FLAGS.inner_batch_size,
         second_order=FLAGS.second_order,
         batch_norm=FLAGS.batch_norm,
+        divide_gradient_by_batch=FLAGS.divide_gradient_by_batch,
     )
