@@ -114,7 +114,7 @@ def threads():
     return {"intra_op": FLAGS.intra_op_threads, "inter_op": FLAGS.inter_op_threads}
 
 
-def run(name, arguments):
+def run(name, arguments, timeout):
     """Runs a function of `experiments.measurements` in a process of its own.
 
     Returns:
@@ -127,10 +127,10 @@ def run(name, arguments):
             env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ},
             capture_output=True,
             text=True,
-            timeout=FLAGS.timeout,
+            timeout=timeout,
         )
     except subprocess.TimeoutExpired:
-        return {"error": f"not done after --timeout={FLAGS.timeout} seconds"}
+        return {"error": f"not done after --timeout={timeout} seconds"}
     if finished.returncode != 0:
         last_line = (finished.stderr.strip().splitlines() or ["nothing on stderr"])[-1]
         return {"error": f"exit code {finished.returncode}: {last_line}"}
@@ -230,9 +230,11 @@ def main(arguments):
     print(f"\n{HEADER}", flush=True)
     measurements, results = plan(), {}
     for name, settings in measurements.items():
-        results[name] = run("measure", settings)
+        results[name] = run("measure", settings, FLAGS.timeout)
         print("\n".join(table_rows(name, settings, results[name])), flush=True)
-    pipeline = run("measure_pipeline", {"episodes": PIPELINE_EPISODES, "threads": threads()})
+    pipeline = run(
+        "measure_pipeline", {"episodes": PIPELINE_EPISODES, "threads": threads()}, FLAGS.timeout
+    )
     if "error" in pipeline:
         print(f"episode pipeline  FAILED: {pipeline['error']}")
     verdicts = requirements(measurements, results) + pipeline_requirement(results, pipeline)

@@ -7,6 +7,7 @@ The same command again continues an interrupted run, and re-evaluates a finished
 
 import contextlib
 import os
+import pathlib
 import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -25,7 +26,13 @@ flags.adopt_module_key_flags(few_shot_data)
 flags.adopt_module_key_flags(few_shot_learner)
 
 flags.DEFINE_string("logdir", None, "Folder of the run; runs/METHOD-Nway-Kshot if not given.")
-flags.DEFINE_integer("seed", 0, "Seed of initial weights and of all episodes.", lower_bound=0)
+flags.DEFINE_integer(
+    "seed",
+    0,
+    "Seed of initial weights and of all episodes.",
+    lower_bound=0,
+    upper_bound=2**32 - 1,
+)
 flags.DEFINE_integer("episodes", 22000, "Training episodes.", lower_bound=1)
 flags.DEFINE_integer("meta_batch", 2, "Episodes an update.", lower_bound=1)
 flags.DEFINE_float("learning_rate", 2e-3, "Adam's first rate; cosine decay to 0.", lower_bound=0.0)
@@ -41,7 +48,7 @@ flags.DEFINE_integer("test_episodes", 600, "Test episodes.", lower_bound=2)
 flags.DEFINE_bool(
     "eval_only",
     False,
-    "Only evaluate: the preset if one is named, else the best weights in logdir.",
+    "Only evaluate: the best weights in logdir, or a preset in a new one.",
 )
 flags.DEFINE_bool("resume", True, "Continue the run found in --logdir.")
 
@@ -153,7 +160,7 @@ def train(folder, drawings):
             verbose=0,
             shuffle=False,
         )
-    return keras.models.load_model(checkpoint.best_file, compile=False), checkpoint.state
+    return checkpoint.load_best(), checkpoint.state
 
 
 def write_settings_summary(folder):
@@ -179,45 +186,40 @@ def test(learner, drawings):
     return metrics.mean_and_ci95(accuracies)
 
 
-def trained_learner(folder):
-    """The best weights in a run's folder, and the state of its last checkpoint."""
-    best = folder / "best.keras"
-    if not best.exists():
-        raise program.UsageError(f"--eval_only: there are no trained weights in {folder}.")
-    resumed = callbacks.Checkpoint.resume(folder / "checkpoints")
-    state = resumed[0].state if resumed else callbacks.Checkpoint.NEW
-    return keras.models.load_model(best, compile=False), state
+def default_logdir():
+    name = f"{FLAGS.method}-{FLAGS.nway}way-{FLAGS.kshot}shot"
+    if FLAGS.preset and FLAGS.eval_only:
+        name += f"-{pathlib.Path(FLAGS.preset).name}"
+    return f"runs/{name}"
 
 
 def main():
     set_up_runtime()
-    learner = few_shot_learner.load_preset() if FLAGS.preset else None
-    only_preset = FLAGS.eval_only and FLAGS.preset
-    drawings, dataset, reason = few_shot_data.load_data()
+    logdir = pathlib.Path(FLAGS.logdir or default_logdir()).expanduser()
+    preset = few_shot_learner.load_preset() if FLAGS.preset else None
+    begun = program.saved_settings(logdir)
+    drawings, dataset, reason = few_shot_data.load_data((begun or {}).get("dataset"))
     print(f"{FLAGS.nway}-way {FLAGS.kshot}-shot on {dataset} ({FLAGS.split} split).")
     values = program.module_flags(__name__)
     settings = {name: value for name, value in values.items() if name not in NOT_SETTINGS}
     settings["dataset"] = dataset
-    if only_preset and not FLAGS.logdir:
-        folder = None
-    else:
-        logdir = FLAGS.logdir or f"runs/{FLAGS.method}-{FLAGS.nway}way-{FLAGS.kshot}shot"
-        folder = program.open_logdir(logdir, settings, FLAGS.resume)
-    if only_preset:
-        state = callbacks.Checkpoint.NEW
-    elif FLAGS.eval_only:
-        learner, state = trained_learner(folder)
-    else:
+    checkpoint = callbacks.Checkpoint(logdir / "checkpoints")
+    if FLAGS.eval_only and not begun:
+        # A run's own weights come first; without a run there must be a preset.
+        learner, state = preset or checkpoint.load_best(), checkpoint.state
+    folder = program.open_logdir(logdir, settings, FLAGS.resume)
+    if not FLAGS.eval_only:
         print(f"Run folder {folder}; pictures of the training: tensorboard --logdir {folder}")
         learner, state = train(folder, drawings)
+    elif begun:
+        checkpoint, _ = callbacks.Checkpoint.resume(folder / "checkpoints")
+        learner, state = checkpoint.load_best(), checkpoint.state
     accuracy, ci95 = test(learner, drawings)
     mode = "transductive" if learner.is_transductive() else "inductive"
     print(
         f"Test accuracy {accuracy:.2%} +- {ci95:.2%} (95 % interval over {FLAGS.test_episodes} "
         f"episodes; {dataset}, {FLAGS.split} split, {mode} batch normalisation)."
     )
-    if folder is None:
-        return
     interval = epoch_episodes()
     picture = pictures.predicted_episode_picture(
         learner, next(iter(make_episodes(drawings, "test", 1)))

@@ -45,11 +45,25 @@ flags.register_multi_flags_validator(
 STREAMS = {"train": 0, "validation": 1, "test": 2}
 
 
-def load_data():
-    """The drawings of every split, and what was used: `(dict of arrays, dataset, reason)`."""
+def load_data(begun_with=None):
+    """The drawings of every split, and what was used.
+
+    Args:
+        begun_with: the data set that `--dataset=auto` chose when this run began, if it did.
+
+    Returns:
+        `(dict from split to drawings, dataset, reason)`.
+
+    Raises:
+        DatasetError: the data cannot be had.
+        UsageError: the split does not fit the flags.
+    """
     dataset, reason = FLAGS.dataset, "asked for"
     if dataset == "auto":
-        dataset, reason = data.choose_dataset(FLAGS.data_dir, FLAGS.manual_dir)
+        if begun_with:
+            dataset, reason = begun_with, "The run began with it."
+        else:
+            dataset, reason = data.choose_dataset(FLAGS.data_dir, FLAGS.manual_dir)
         if dataset == "glyphs":
             logging.warning("Using the built-in data set glyphs: %s", reason)
     characters = data.load_characters(dataset, FLAGS.data_dir, FLAGS.manual_dir)

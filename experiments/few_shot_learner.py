@@ -47,6 +47,7 @@ flags.DEFINE_float(
 flags.DEFINE_float("forget_gate_bias", 6.0, "Initial b_F; sigmoid(b_F) is the first forget gate.")
 flags.DEFINE_bool("mixed_precision", False, "Network in bfloat16, cell and weights in float32.")
 
+IMAGE_SHAPE = (28, 28, 1)
 # What a preset brings itself.
 NEW_LEARNER_FLAGS = (
     "inner_steps",
@@ -75,14 +76,19 @@ def load_preset():
         raise program.UsageError(
             f"--preset={FLAGS.preset} is for {classes} classes, not --nway={FLAGS.nway}."
         )
+    if learner.network.input_shape[1:] != IMAGE_SHAPE:
+        raise program.UsageError(
+            f"--preset={FLAGS.preset} is for pictures of shape {learner.network.input_shape[1:]}, "
+            f"not {IMAGE_SHAPE}."
+        )
     given = [name for name in NEW_LEARNER_FLAGS if FLAGS[name].present]
     if given:
         raise program.UsageError(
             f"--{given[0]}={FLAGS[given[0]].value} cannot be given with --preset={FLAGS.preset}, "
             "which brings its own."
         )
-    for name in ("inner_steps", "inner_batch_size", "second_order", "divide_gradient_by_batch"):
-        FLAGS.set_default(name, getattr(learner, name))
+    for name in NEW_LEARNER_FLAGS:  # None: the preset does not tell
+        FLAGS.set_default(name, getattr(learner, name, None))
     if FLAGS["batch_norm"].present:
         learner.batch_norm = FLAGS.batch_norm
     FLAGS.set_default("batch_norm", learner.batch_norm)
@@ -99,6 +105,7 @@ def new_learner():
     policy = "mixed_bfloat16" if FLAGS.mixed_precision else "float32"
     network = networks.conv4(
         FLAGS.nway,
+        IMAGE_SHAPE,
         filters=FLAGS.filters,
         downsample=FLAGS.downsample,
         logits_initializer=FLAGS.logits_initializer,

@@ -20,6 +20,6 @@ def write_json(file, value):
 
 def versions():
     """Versions of Python and of the packages that decide a result."""
-    names = ("tensorflow", "keras", "numpy", "tensorflow-datasets")
+    names = ("meta_keras", "tensorflow", "keras", "numpy", "tensorflow-datasets")
     found = {name: importlib.metadata.version(name) for name in names}
     return {"python": platform.python_version(), **found}

@@ -30,7 +30,7 @@ def run(main):
             if len(argv) > 1:
                 raise UsageError(f"unexpected arguments: {' '.join(argv[1:])}; see --help.")
             main()
-        except (UsageError, *USER_ERRORS) as error:
+        except (UsageError, flags.Error, *USER_ERRORS) as error:
             print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt:
@@ -49,6 +49,25 @@ def module_flags(module_name):
         for flag in flags.FLAGS.get_key_flags_for_module(module_name)
         if flag.name in flags.FLAGS
     }
+
+
+def saved_settings(logdir):
+    """The settings of the run in a folder, or None if none has got as far as a checkpoint.
+
+    Raises:
+        UsageError: the file with the settings is damaged.
+    """
+    folder = pathlib.Path(logdir).expanduser()
+    file = folder / FLAGS_FILE
+    if not file.exists() or not any((folder / "checkpoints").glob("[0-9]*")):
+        return None
+    try:
+        saved = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} is damaged ({error}); name another --logdir.") from error
+    if not isinstance(saved, dict):
+        raise UsageError(f"{file} is damaged (it is not a table); name another --logdir.")
+    return saved
 
 
 def open_logdir(logdir, settings, resume):
@@ -74,19 +93,16 @@ def open_logdir(logdir, settings, resume):
     except OSError as error:
         raise UsageError(f"--logdir={logdir} cannot be written: {error.strerror}.") from error
     file = folder / FLAGS_FILE
-    if not file.exists():
+    saved = saved_settings(folder)
+    if saved is None:
         others = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".tmp"))
-        if others:
+        if others and not file.exists():
             raise UsageError(
                 f"--logdir={logdir} is not empty and not a run of this program (it has "
                 f"{', '.join(others[:3])}). Name another folder."
             )
         write_json(file, settings)
         return folder
-    try:
-        saved = json.loads(file.read_text())
-    except ValueError as error:
-        raise UsageError(f"{file} is damaged ({error}); name another --logdir.") from error
     names = sorted(set(saved) | set(settings))
     differences = [
         f"  {name}: {saved.get(name)!r} there, {settings.get(name)!r} now"

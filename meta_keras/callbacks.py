@@ -66,10 +66,23 @@ class Checkpoint(keras.callbacks.Callback):
             learner = keras.models.load_model(newest / "learner.keras")
         except Exception as error:  # damage shows as zip, HDF5, JSON or value errors
             raise CheckpointError(
-                f"The checkpoint {newest} is damaged ({error}). Delete that folder to go on from "
-                "the one before it or from the start."
+                f"The checkpoint {newest} is damaged ({error}). Delete that folder to start anew, "
+                "or name another one."
             ) from error
         return cls(folder, state), learner
+
+    def load_best(self):
+        """The learner with the best weights so far, not compiled.
+
+        Raises:
+            CheckpointError: there are none, or their file is damaged.
+        """
+        if not self.best_file.is_file():
+            raise CheckpointError(f"There are no trained weights: {self.best_file} is missing.")
+        try:
+            return keras.models.load_model(self.best_file, compile=False)
+        except Exception as error:  # damage shows as zip, HDF5, JSON or value errors
+            raise CheckpointError(f"{self.best_file} is damaged ({error}).") from error
 
     def on_train_begin(self, logs=None):
         self._began = time.monotonic() - self.state["seconds"]
@@ -87,8 +100,11 @@ class Checkpoint(keras.callbacks.Callback):
         self.model.save(part / "learner.keras")
         state = {**self.state, "sha256": _sha256(part / "learner.keras")}
         (part / "state.json").write_text(json.dumps(state))
-        part.rename(self.folder / f"{epoch + 1:06d}")
-        shutil.rmtree(self.folder / f"{epoch:06d}", ignore_errors=True)
+        newest = self.folder / f"{epoch + 1:06d}"
+        part.rename(newest)
+        for older in self.folder.iterdir():
+            if older != newest:
+                shutil.rmtree(older, ignore_errors=True)
 
 
 def _sha256(file):
@@ -242,11 +258,12 @@ class EpisodeSummaries(keras.callbacks.Callback):
         run = self.model.run_inner_loop(x["support_images"], x["support_labels"])
         for step, loss in enumerate(run.losses):
             tf.summary.scalar(f"inner_loop/support_loss_before_step_{step + 1:02d}", loss)
+        transductive = self.model.is_transductive()
         for name, parameters, state in (
             ("before", self.model.flat.parameters(), self.model.flat.state()),
             ("after", run.parameters, run.carry),
         ):
-            logits, _ = self.model.flat(parameters, state, x["query_images"], training=True)
+            logits, _ = self.model.flat(parameters, state, x["query_images"], transductive)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
             tf.summary.scalar(f"inner_loop/query_loss_{name}_adaptation", tf.reduce_mean(losses))
         for step, state in enumerate(run.states):

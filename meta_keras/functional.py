@@ -1,6 +1,7 @@
 """A Keras model as a pure function of one flat parameter vector."""
 
 import functools
+import inspect
 import math
 
 import keras
@@ -13,8 +14,8 @@ def exact_moments(layer, inputs, mask):
     `tf.nn.moments`, which Keras calls, holds the mean constant inside the variance. That leaves
     the first derivative right and makes the second one wrong: d2 var / dx_i dx_j loses -2 / n^2.
     """
-    if mask is not None or layer.synchronized:
-        return type(layer)._moments(layer, inputs, mask)
+    if mask is not None:
+        raise ValueError(f"layer {layer.name!r}: second_order=True does not support masks.")
     mean = tf.reduce_mean(inputs, layer._reduction_axes, keepdims=True)
     variance = tf.reduce_mean(tf.math.squared_difference(inputs, mean), layer._reduction_axes)
     return tf.squeeze(mean, layer._reduction_axes), variance
@@ -23,16 +24,17 @@ def exact_moments(layer, inputs, mask):
 class FlatNetwork:
     """`network` as a function of its trainable weights, joined to one vector `theta` of shape [P].
 
-    Nothing is ever written to the network: parameters and state (batch-normalisation statistics)
+    No weight of the network is ever written: parameters and state (batch-normalisation statistics)
     go in and come out as tensors, so the runs of different episodes cannot touch each other.
 
     Args:
         network: a built `keras.Model`.
-        second_order: whether second derivatives will be taken. They are then exact for a network
-            with batch normalisation too, see `exact_moments`.
+        second_order: whether second derivatives will be taken. To make them exact, the network's
+            batch-normalisation layers then compute their moments with `exact_moments`.
 
     Raises:
-        ValueError: `network` is not built, or has no trainable weights.
+        ValueError: `network` is not built, or has no trainable weights; or second derivatives
+            through one of its layers would be wrong.
     """
 
     def __init__(self, network, second_order=False):
@@ -45,11 +47,9 @@ class FlatNetwork:
             raise ValueError(f"network {network.name!r} has no trainable weights to adapt.")
         if second_order:
             for layer in network._flatten_layers():
-                if uses_batch_statistics(layer):
-                    # On the layer itself, not in a class of our own: any network will do, and
-                    # what is saved of it stays plain Keras.
-                    layer._moments = functools.partial(exact_moments, layer)
+                _make_twice_differentiable(layer)
         self.network = network
+        self.takes_training = "training" in inspect.signature(network.call).parameters
         self.shapes = [tuple(variable.shape) for variable in network.trainable_variables]
         self.sizes = [math.prod(shape) for shape in self.shapes]
         self.size = sum(self.sizes)
@@ -76,15 +76,37 @@ class FlatNetwork:
             parameters: `[P]`.
             state: as `state()` gives it.
             images: `[batch, ...]`, the network's input.
-            training: passed on to the network.
+            training: passed on to the network if it takes it.
 
         Returns:
             `(logits [batch, N], state)`; the new state is a constant to any outer derivative.
         """
         logits, state = self.network.stateless_call(
-            self.unflatten(parameters), state, images, training=training
+            self.unflatten(parameters),
+            state,
+            images,
+            **({"training": training} if self.takes_training else {}),
         )
         return tf.cast(logits, parameters.dtype), [tf.stop_gradient(value) for value in state]
+
+
+def _make_twice_differentiable(layer):
+    """Sees to it that second derivatives through a layer are right, or raises `ValueError`."""
+    inexact = (keras.layers.LayerNormalization, keras.layers.GroupNormalization)
+    if isinstance(layer, inexact) or getattr(layer, "synchronized", False):
+        raise ValueError(
+            f"layer {layer.name!r} ({type(layer).__name__}): its second derivatives are not exact "
+            "in TensorFlow; use second_order=False or (not synchronized) BatchNormalization."
+        )
+    if uses_batch_statistics(layer):
+        if not hasattr(layer, "_moments"):
+            raise ValueError(
+                f"layer {layer.name!r}: this Keras' {type(layer).__name__} is not known to have "
+                "exact second derivatives; use second_order=False."
+            )
+        # On the layer itself, not in a class of our own: any network will do, and what is saved
+        # of it stays plain Keras.
+        layer._moments = functools.partial(exact_moments, layer)
 
 
 def uses_batch_statistics(layer):
@@ -114,6 +136,8 @@ def batch_statistics_clone(network, values):
             layer = keras.Model(layer.inputs, layer.outputs, name=layer.name)
         if isinstance(layer, keras.Model):
             return keras.models.clone_model(layer, clone_function=clone, call_function=call)
+        if any(uses_batch_statistics(part) for part in layer._flatten_layers(include_self=False)):
+            raise ValueError(f"layer {layer.name!r} has batch normalisation inside")
         pairs.append((layer, type(layer).from_config(layer.get_config())))
         return pairs[-1][1]
 
@@ -128,8 +152,9 @@ def batch_statistics_clone(network, values):
         copy = clone(network)
     except ValueError as error:
         raise ValueError(
-            f"network {network.name!r} is neither a functional nor a sequential model, so batch "
-            "statistics cannot be built into a classifier; use batch_norm='inductive'."
+            f"network {network.name!r} does not consist of functional and sequential models and "
+            f"plain layers ({error}), so batch statistics cannot be built into a classifier; use "
+            "batch_norm='inductive'."
         ) from error
     for layer, cloned in pairs:
         for variable, own in zip(layer.variables, cloned.variables, strict=True):

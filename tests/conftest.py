@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import pytest
 
+from meta_keras.data import load_characters
+
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -29,6 +31,23 @@ def omniglot_dir():
         if (pathlib.Path(folder) / "omniglot" / "3.0.0" / "dataset_info.json").is_file():
             return str(folder)
     pytest.skip("no prepared Omniglot (name its TFDS folder in META_KERAS_DATA_DIR)")
+
+
+@pytest.fixture(scope="session")
+def glyphs_dir(tmp_path_factory):
+    """A TFDS folder in which glyphs is prepared."""
+    folder = tmp_path_factory.mktemp("glyphs")
+    load_characters("glyphs", folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def any_data(request):
+    """`(data set, TFDS folder)`: Omniglot where it is prepared, else glyphs."""
+    try:
+        return "omniglot", request.getfixturevalue("omniglot_dir")
+    except pytest.skip.Exception:
+        return "glyphs", request.getfixturevalue("glyphs_dir")
 
 
 @pytest.fixture

@@ -55,6 +55,16 @@ def test_damaged_preset(learner, tmp_path):
         LSTMMetaLearner.from_preset(tmp_path / "mine")
 
 
+def test_damaged_card(learner, tmp_path):
+    learner.save_to_preset(tmp_path / "mine")
+    (tmp_path / "mine" / "card.json").write_text("{")
+    with pytest.raises(PresetError, match=r"card\.json cannot be read"):
+        presets.preset_card(tmp_path / "mine")
+    (tmp_path / "mine" / "card.json").unlink()
+    with pytest.raises(PresetError, match=r"card\.json cannot be read"):
+        presets.preset_card(tmp_path / "mine")
+
+
 def test_preset_of_another_class(make_network, tmp_path):
     @keras.saving.register_keras_serializable(package="meta_keras_tests")
     class Descent(GradientBasedLearner):

@@ -76,7 +76,9 @@ def load_characters(dataset="omniglot", data_dir=None, manual_dir=None, size=28)
 
 
 def choose_dataset(data_dir=None, manual_dir=None):
-    """Omniglot where it can be had within seconds, else glyphs.
+    """Omniglot where it is prepared or can be prepared now, else glyphs.
+
+    Without a network that is decided within seconds; where Omniglot can be downloaded, it is.
 
     Returns:
         `(dataset, reason)`; the reason is a sentence.
@@ -89,7 +91,11 @@ def choose_dataset(data_dir=None, manual_dir=None):
     problem = _download_problem(builder)
     if problem:
         return "glyphs", f"Omniglot is not prepared in {builder.data_dir} and {problem}."
-    return "omniglot", "Omniglot can be downloaded."
+    try:
+        _prepare(builder, None)
+    except DatasetError as error:
+        return "glyphs", str(error)
+    return "omniglot", "Omniglot was downloaded."
 
 
 def _builder(dataset, data_dir):
@@ -232,7 +238,7 @@ def _read_cache(file, dataset, fingerprint):
             if str(cached["fingerprint"]) != fingerprint:
                 return None
             return Characters(dataset, cached["images"], cached["names"], cached["evaluation"])
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         logging.warning("Ignoring the damaged cache %s (%s).", file, error)
@@ -242,7 +248,8 @@ def _read_cache(file, dataset, fingerprint):
 def _write_cache(file, characters, fingerprint):
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".tmp", delete=False) as part:
+        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+            part = pathlib.Path(folder) / file.name
             np.savez(
                 part,
                 fingerprint=np.array(fingerprint),
@@ -250,7 +257,7 @@ def _write_cache(file, characters, fingerprint):
                 names=characters.names,
                 evaluation=characters.evaluation,
             )
-        os.replace(part.name, file)
+            os.replace(part, file)
     except OSError:
         return False
     return True

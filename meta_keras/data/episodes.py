@@ -62,15 +62,23 @@ def episodes(drawings, nway, kshot, nquery, *, seed, count, start=0, meta_batch=
     Raises:
         ValueError: the drawings do not suffice for N, K and Q, or a number is out of range.
     """
+    if len(drawings.shape) != 4 or drawings.dtype != "uint8":
+        raise ValueError(
+            "drawings must be uint8 [classes, drawings a class, H, W], got "
+            f"{tf.as_dtype(drawings.dtype).name} {list(drawings.shape)}."
+        )
     num_classes, per_class = drawings.shape[:2]
     for name, value in (
         ("nway", nway),
         ("kshot", kshot),
         ("nquery", nquery),
         ("meta_batch", meta_batch),
+        ("count", count),
     ):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {name}={value}.")
+    if start < 0:
+        raise ValueError(f"start must not be negative, got start={start}.")
     if nway > num_classes:
         raise ValueError(f"nway={nway} is more than the {num_classes} classes there are.")
     if kshot + nquery > per_class:

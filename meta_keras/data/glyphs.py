@@ -189,7 +189,8 @@ def draw(strokes, seed, class_id, drawer):
             slant, a size and a pen of their own.
 
     Returns:
-        uint8 array [105, 105], 255 for paper and 0 for ink; the same for the same arguments.
+        uint8 array [105, 105], 255 for paper and 0 for ink; the same for the same arguments. Like
+        Omniglot's it is black and white; greys come with the resizing to 28x28.
     """
     strokes = np.asarray(strokes, np.float64)
     if strokes.ndim != 3 or len(strokes) < 1 or strokes.shape[1] < 2 or strokes.shape[2] != 2:

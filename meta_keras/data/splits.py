@@ -78,6 +78,7 @@ def _vinyals(characters, rotations, split_dir):
     classes = {name: index for index, name in enumerate(characters.names.tolist())}
     split = {}
     owner = {}
+    seen = set()
     for name, stem in zip(SPLITS, ("train", "val", "test"), strict=True):
         file = pathlib.Path(split_dir).expanduser() / f"{stem}.txt"
         try:
@@ -96,8 +97,12 @@ def _vinyals(characters, rotations, split_dir):
                 )
             if owner.setdefault(character, name) != name:
                 raise ValueError(f"{file}: {character} is in {owner[character]!r} already.")
+            listed = (classes[character], int(rotation))
+            if listed in seen:
+                raise ValueError(f"{file}: {line!r} is listed twice.")
+            seen.add(listed)
             if rotations or rotation == "000":
-                split[name].append((classes[character], int(rotation)))
+                split[name].append(listed)
         if not split[name]:
             raise ValueError(f"{file} lists no class.")
         split[name].sort()

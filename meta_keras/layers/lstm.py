@@ -1,4 +1,4 @@
-"""One step of an LSTM over coordinates, shared by both learned cells."""
+"""One step of an LSTM over coordinates."""
 
 import tensorflow as tf
 

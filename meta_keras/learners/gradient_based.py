@@ -1,5 +1,7 @@
 """Learners that adapt a network to the support set with a cell on the one inner loop."""
 
+import copy
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -11,6 +13,7 @@ from meta_keras.unroll import unroll
 BATCH_NORM_MODES = ("transductive", "inductive")
 
 
+@keras.saving.register_keras_serializable(package="meta_keras")
 class GradientBasedLearner(EpisodicLearner):
     """Adapts `network` to an episode by `inner_steps` steps of `cell` on the support set.
 
@@ -56,7 +59,7 @@ class GradientBasedLearner(EpisodicLearner):
         ):
             if value is None and argument == "inner_batch_size":
                 continue
-            if value != int(value) or value < 1:
+            if not isinstance(value, (int, np.integer)) or value < 1:
                 raise ValueError(f"{name}: {argument} must be a positive integer, got {value!r}.")
         if batch_norm not in BATCH_NORM_MODES:
             raise ValueError(
@@ -70,15 +73,14 @@ class GradientBasedLearner(EpisodicLearner):
         self.batch_norm = batch_norm
         self.divide_gradient_by_batch = divide_gradient_by_batch
         self.flat = FlatNetwork(network, second_order)
-        if len(network.output_shape) != 2:
+        # A subclassed model does not know its output shape.
+        outputs = getattr(network, "outputs", None)
+        if outputs is not None and (len(outputs) != 1 or len(outputs[0].shape) != 2):
             raise ValueError(
                 f"{name}: network {network.name!r} must map images to logits [batch, N], "
-                f"but its output shape is {network.output_shape}."
+                f"but gives {', '.join(str(tuple(output.shape)) for output in outputs)}."
             )
-        if any(
-            v.dtype not in ("float16", "bfloat16", "float32", "float64")
-            for v in network.non_trainable_variables
-        ):
+        if any(v.name == "seed_generator_state" for v in network.non_trainable_variables):
             raise ValueError(
                 f"{name}: network {network.name!r} has layers with random state (dropout); "
                 "they cannot be part of an adaptation that must be repeatable."
@@ -166,8 +168,8 @@ class GradientBasedLearner(EpisodicLearner):
             (as far as the network is).
 
         Raises:
-            ValueError: the learner is transductive and its network not a functional or
-                sequential model.
+            ValueError: the learner is transductive and its network does not consist of
+                functional and sequential models and plain layers.
         """
         adapted = self.run_inner_loop(
             tf.convert_to_tensor(support_images, self.flat.parameters().dtype),
@@ -198,6 +200,7 @@ class GradientBasedLearner(EpisodicLearner):
 
     @classmethod
     def from_config(cls, config):
+        config = copy.deepcopy(config)  # Keras takes apart what it deserializes.
         for part in ("network", "cell"):
             config[part] = keras.saving.deserialize_keras_object(config[part])
         return cls(**config)

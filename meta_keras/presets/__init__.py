@@ -53,8 +53,16 @@ def load_preset(preset):
 
 
 def preset_card(preset):
-    """The card of a preset, a dict."""
-    return json.loads((find_preset(preset) / CARD_FILE).read_text())
+    """The card of a preset, a dict.
+
+    Raises:
+        PresetError: there is no such preset, or its card is missing or damaged.
+    """
+    file = find_preset(preset) / CARD_FILE
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise PresetError(f"preset={str(preset)!r}: {file} cannot be read ({error}).") from error
 
 
 def save_preset(model, path, card=None):

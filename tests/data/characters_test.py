@@ -141,3 +141,22 @@ def test_omniglot(omniglot_dir):
     assert "Korean/character01" in loaded.names
     assert len({name.split("/")[0] for name in loaded.names}) == 50
     assert pathlib.Path(omniglot_dir).is_dir()
+
+
+def test_cache_is_as_readable_as_any_new_file(tiny):
+    load_characters("glyphs", tiny)
+    other = tiny / "other"
+    other.write_text("")
+    (cache,) = _files(tiny)
+    assert cache.stat().st_mode == other.stat().st_mode
+    assert not list(tiny.rglob("tmp*"))
+
+
+def test_a_download_that_fails_leaves_glyphs(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_download_problem", lambda builder: None)
+
+    def broken(builder, manual_dir):
+        raise DatasetError("the archive is not the official one")
+
+    monkeypatch.setattr(module, "_prepare", broken)
+    assert choose_dataset(tmp_path) == ("glyphs", "the archive is not the official one")

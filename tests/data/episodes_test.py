@@ -121,6 +121,8 @@ def test_uniform(drawings):
         ({"kshot": 0}, "kshot=0"),
         ({"nquery": -1}, "nquery=-1"),
         ({"meta_batch": 0}, "meta_batch=0"),
+        ({"count": 0}, "count=0"),
+        ({"start": -1}, "start=-1"),
         ({"nway": CLASSES + 1}, f"nway={CLASSES + 1} .* {CLASSES} classes"),
         ({"kshot": 4, "nquery": 3}, f"kshot=4 and nquery=3 .* {DRAWINGS}"),
         ({"count": 5, "meta_batch": 2}, "count=5 .* meta_batch=2"),
@@ -130,3 +132,9 @@ def test_bad_arguments(drawings, change, message):
     arguments = {"nway": 2, "kshot": 1, "nquery": 1, "seed": 0, "count": 4, **change}
     with pytest.raises(ValueError, match=message):
         episodes(drawings, **arguments)
+
+
+@pytest.mark.parametrize("change", [lambda d: d / 255, lambda d: d[..., None]])
+def test_drawings_of_another_kind(drawings, change):
+    with pytest.raises(ValueError, match=r"uint8 \[classes, drawings a class, H, W\]"):
+        episodes(change(drawings), 2, 1, 1, seed=0, count=1)

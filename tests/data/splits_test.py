@@ -170,3 +170,10 @@ def test_vinyals_published_lists(omniglot_dir):
     split = split_classes(load_characters("omniglot", omniglot_dir), "vinyals", True, VINYALS)
     _assert_is_a_split(split, rotations=True)
     assert [len(split[name]) for name in SPLITS] == [4112, 688, 1692]
+
+
+def test_vinyals_class_listed_twice(small, split_dir):
+    line = (split_dir / "val.txt").read_text().split()[0]
+    (split_dir / "val.txt").write_text(f"{line}\n{line}\n")
+    with pytest.raises(ValueError, match=f"val.txt: '{line}' is listed twice"):
+        split_classes(small, "vinyals", split_dir=split_dir)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from experiments import benchmark
 from experiments.bare_tensorflow import BareTensorFlow
 from meta_keras.learners import LSTMMetaLearner
 from meta_keras.networks import conv4
@@ -87,3 +88,48 @@ def test_a_bad_flag_is_refused_by_name_and_value(flag, value):
     assert flag in finished.stderr
     assert all(part in finished.stderr for part in value.split(","))
     assert "Traceback" not in finished.stderr
+
+
+def test_a_measurement_and_its_row():
+    settings = {**benchmark.REFERENCE, "contenders": ["graph", "bare"], "steps": 1, "updates": 10}
+    settings["threads"] = {"intra_op": 1, "inter_op": 2}
+    result = benchmark.run("measure", settings, timeout=300)
+    assert "error" not in result, result
+    assert all(len(seconds) == 10 for seconds in result["episode_seconds"].values())
+    assert min(map(min, result["episode_seconds"].values())) > 0
+    assert result["peak_mib"] > 100 > result["growth_mib"] >= 0
+    rows = list(benchmark.table_rows("graph / bare", settings, result))
+    assert [row.split()[2] for row in rows] == ["graph", "bare"]
+    assert f"{np.median(result['episode_seconds']['bare']):.4f}" in rows[1]
+
+
+def test_a_failed_measurement_is_told():
+    result = benchmark.run("measure", {"contenders": ["graph"]}, timeout=300)
+    assert "missing" in result["error"]
+    (row,) = benchmark.table_rows("", benchmark.REFERENCE, result)
+    assert "FAILED: exit code 1" in row
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_requirements(good):
+    """Seconds an episode that just meet or just miss every requirement."""
+    reference = benchmark.REFERENCE
+    measurements = {
+        "bare": {**reference, "contenders": ["graph", "bare"]},
+        "eager": {**reference, "contenders": ["graph", "eager"]},
+        "memory": {**reference, "updates": 1000},
+        **{f"T={t}": {**reference, "steps": t} for t in (1, 4, 8)},
+    }
+    eager, bare = (4.1, 0.88) if good else (3.9, 0.86)
+    growing = {1: 0.02, 4: 0.05, 8: 0.09 if good else 0.15}
+    results = {
+        "bare": {"episode_seconds": {"graph": [1.0, 2.0], "bare": [bare, 2 * bare]}},
+        "eager": {"episode_seconds": {"graph": [1.0, 2.0], "eager": [eager, 2 * eager]}},
+        "memory": {"episode_seconds": {"graph": [1.0]}, "growth_mib": 31.0 if good else 33.0},
+        **{f"T={t}": {"episode_seconds": {"graph": [s]}} for t, s in growing.items()},
+    }
+    verdicts = benchmark.requirements(measurements, results)
+    verdicts += benchmark.pipeline_requirement(
+        results, {"episodes_per_second": 510.0 if good else 490.0}
+    )
+    assert [met for _, met in verdicts] == [good] * 5, verdicts

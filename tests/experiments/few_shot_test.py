@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -16,14 +17,13 @@ import tensorflow as tf
 from absl import flags
 from absl.testing import flagsaver
 
-import meta_keras  # noqa: F401  (registers the classes that saved learners consist of)
-from experiments import few_shot, program
+from experiments import few_shot, few_shot_data, program
+from meta_keras import LSTMMetaLearner, networks
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 # Small enough to compile within seconds.
 TINY = [
     "--filters=4",
-    "--nosecond_order",
     "--nquery=1",
     "--test_nquery=1",
     "--meta_batch=2",
@@ -82,9 +82,10 @@ def weights(folder):
 
 
 @pytest.fixture(scope="session")
-def data(omniglot_dir, tmp_path_factory):
-    """Flags that name the data."""
-    return ["--dataset=omniglot", f"--data_dir={omniglot_dir}"]
+def data(any_data):
+    """Flags that name the data: Omniglot where there is one, else glyphs."""
+    dataset, folder = any_data
+    return [f"--dataset={dataset}", f"--data_dir={folder}"]
 
 
 @pytest.fixture(scope="session")
@@ -95,13 +96,13 @@ def finished(data, tmp_path_factory):
     return folder, succeed(*flags, f"--logdir={folder}"), flags
 
 
-def test_results(finished):
+def test_results(finished, any_data):
     folder, output, _ = finished
     results = json.loads((folder / "results.json").read_text())
     assert results["experiment"] == "few_shot"
     assert (results["method"], results["dataset"], results["split"]) == (
         "lstm",
-        "omniglot",
+        any_data[0],
         "random",
     )
     assert (results["nway"], results["kshot"], results["seed"]) == (5, 1, 0)
@@ -111,7 +112,7 @@ def test_results(finished):
     assert 0 <= results["test_accuracy"] <= 1
     assert 0 < results["test_ci95"] < 1
     assert results["wall_seconds"] > 0
-    assert {"tensorflow", "keras", "numpy", "python"} <= set(results["versions"])
+    assert {"meta_keras", "tensorflow", "keras", "numpy", "python"} <= set(results["versions"])
     assert results["flags"]["filters"] == 4
     assert f"{results['test_accuracy']:.2%}" in output
     assert output.count("episodes/s") == 3
@@ -222,7 +223,8 @@ def test_diverging_run_stops_and_keeps_the_last_good_weights(finished, data, tmp
     message = fail(*flags, f"--logdir={folder}")
     assert "NonFiniteLoss" in message
     assert "at update" in message
-    assert not list((folder / "checkpoints").glob("*/learner.keras")) or weights(folder)
+    # It broke in the first 20 episodes, before anything good was there to keep.
+    assert not (folder / "checkpoints").exists() and not (folder / "best.keras").exists()
 
 
 @pytest.mark.parametrize(
@@ -230,6 +232,8 @@ def test_diverging_run_stops_and_keeps_the_last_good_weights(finished, data, tmp
     [
         (["--nway=1"], "--nway=1"),
         (["--kshot=0"], "--kshot=0"),
+        (["--seed=5000000000"], "--seed=5000000000"),
+        (["--inner_batch_size=6"], "--inner_batch_size must be at most"),
         (["--episodes=0"], "--episodes=0"),
         (["--kshot=10", "--nquery=11"], "at most 20"),
         (["--split=vinyals"], "--split_dir"),
@@ -246,7 +250,7 @@ def test_bad_flags(refuse, flags, words):
 def test_more_ways_than_classes(refuse, data, tmp_path):
     message = refuse(*data, "--nway=3000", f"--logdir={tmp_path / 'run'}")
     assert "--nway=3000" in message
-    assert "400 classes" in message
+    assert re.search(r"more than the \d+ classes of the \w+ part", message)
 
 
 def test_foreign_folder(refuse, data, tmp_path):
@@ -283,13 +287,14 @@ def test_preset_is_evaluated(finished, preset, data, tmp_path):
     assert results["test_accuracy"] == expected["test_accuracy"]
     assert f"{expected['test_accuracy']:.2%}" in output
     # The flags tell what the preset is, not what a new learner would be.
-    assert results["flags"]["second_order"] is False
+    assert results["flags"]["second_order"] is True
+    assert results["flags"]["filters"] is None
     assert results["train_episodes"] == 0
 
 
 def test_preset_goes_on_learning(preset, data, tmp_path):
-    kept = [f for f in TINY if "filters" not in f and "second_order" not in f]
-    succeed(*kept, *data, preset, "--episodes=20", f"--logdir={tmp_path / 'run'}")
+    flags = [*TINY[1:], *data, preset, "--episodes=20", f"--logdir={tmp_path / 'run'}"]
+    succeed(*flags)
     start, end = (
         keras.models.load_model(file).network.layers[1].get_weights()[0]
         for file in (
@@ -299,6 +304,13 @@ def test_preset_goes_on_learning(preset, data, tmp_path):
     )
     assert start.shape == end.shape == (3, 3, 1, 4)
     assert 1e-4 < np.abs(end - start).max() < 0.1  # ten updates of a trained network
+    # Evaluated again, it is the trained weights that count, not the preset's.
+    file = tmp_path / "run" / "results.json"
+    before = json.loads(file.read_text())
+    succeed(*flags, "--eval_only")
+    after = json.loads(file.read_text())
+    assert after["train_episodes"] == before["train_episodes"] == 20
+    assert after["test_accuracy"] == before["test_accuracy"]
 
 
 def test_flags_that_a_preset_brings_itself_are_refused(preset, refuse, data):
@@ -306,8 +318,73 @@ def test_flags_that_a_preset_brings_itself_are_refused(preset, refuse, data):
     assert "not --nway=7" in refuse(*data, "--eval_only", preset, "--nway=7")
 
 
+def test_preset_for_other_pictures(refuse, data, tmp_path):
+    learner = LSTMMetaLearner(networks.conv4(5, (32, 32, 3), filters=2))
+    learner.save_to_preset(tmp_path / "colour")
+    message = refuse(*data, "--eval_only", f"--preset={tmp_path / 'colour'}")
+    assert "(32, 32, 3)" in message and "(28, 28, 1)" in message
+
+
 def test_evaluating_nothing(refuse, data, tmp_path):
     assert "no trained weights" in refuse(*data, "--eval_only", f"--logdir={tmp_path / 'run'}")
+    assert not (tmp_path / "run").exists()
+
+
+def test_damaged_best_weights(finished, refuse, tmp_path):
+    source, _, flags = finished
+    folder = tmp_path / "copy"
+    shutil.copytree(source, folder)
+    results = (folder / "results.json").read_text()
+    (folder / "best.keras").write_bytes(b"PK nonsense")
+    assert "best.keras is damaged" in refuse(*flags, f"--logdir={folder}")
+    (folder / "best.keras").unlink()
+    assert "no trained weights" in refuse(*flags, f"--logdir={folder}", "--eval_only")
+    assert (folder / "results.json").read_text() == results
+
+
+def test_damaged_settings(finished, refuse, tmp_path):
+    source, _, flags = finished
+    folder = tmp_path / "copy"
+    shutil.copytree(source, folder)
+    for content in ("[]", "{", "3"):
+        (folder / "flags.json").write_text(content)
+        assert "is damaged" in refuse(*flags, f"--logdir={folder}")
+
+
+def test_a_run_that_came_to_nothing_does_not_block_its_folder(refuse, data, tmp_path):
+    folder = program.open_logdir(tmp_path / "run", {"inner_steps": 1}, resume=True)
+    assert program.open_logdir(folder, {"inner_steps": 2}, resume=True) == folder
+    assert json.loads((folder / "flags.json").read_text()) == {"inner_steps": 2}
+
+
+def test_auto_takes_glyphs_without_a_network_and_says_why(monkeypatch, glyphs_dir, caplog):
+    def no_network(*args, **kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    caplog.set_level("WARNING", "absl")
+    with flagsaver.flagsaver():
+        flags.FLAGS(["few_shot", f"--data_dir={glyphs_dir}"])
+        drawings, dataset, reason = few_shot_data.load_data()
+    assert dataset == "glyphs"
+    assert "no route to host" in reason
+    assert "glyphs" in caplog.text and "no route to host" in caplog.text
+    assert drawings["train"].shape[1:] == (20, 28, 28)
+
+
+def test_auto_goes_on_with_the_data_it_began_with(monkeypatch, glyphs_dir):
+    monkeypatch.setattr(few_shot_data.data, "choose_dataset", lambda *args: ("omniglot", ""))
+    with flagsaver.flagsaver():
+        flags.FLAGS(["few_shot", f"--data_dir={glyphs_dir}"])
+        assert few_shot_data.load_data("glyphs")[1] == "glyphs"
+
+
+def test_mixed_precision_under_a_strategy(data, tmp_path):
+    flags = [*TINY, *data, "--mixed_precision", "--strategy=mirrored", "--episodes=20"]
+    succeed(*flags, f"--logdir={tmp_path / 'run'}")
+    learner = keras.models.load_model(tmp_path / "run" / "best.keras", compile=False)
+    assert learner.network.layers[1].compute_dtype == "bfloat16"
+    assert learner.network.layers[1].kernel.dtype == "float32"
 
 
 def test_omniglot_is_never_substituted(refuse, tmp_path):

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from meta_keras.data.episodes import episodes
-from meta_keras.layers import GatedLSTMCell
-from meta_keras.learners import LSTMMetaLearner
+from meta_keras.layers import GatedLSTMCell, GradientDescentCell
+from meta_keras.learners import GradientBasedLearner, LSTMMetaLearner
 
 # Batch-normalisation mode; None for a network without it.
 MODES = ["transductive", "inductive", None]
@@ -194,6 +194,90 @@ def test_other_networks(make_batch, randomize_cell, tmp_path, make, mode):
     for model in (classifier, keras.models.load_model(tmp_path / "classifier.keras")):
         logits = model.predict_on_batch(x["query_images"][0])
         np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+@keras.saving.register_keras_serializable(package="meta_keras_tests")
+class _Block(keras.layers.Layer):
+    """A layer with batch normalisation inside."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = keras.layers.BatchNormalization()
+
+    def build(self, shape):
+        self.norm.build(shape)
+
+    def call(self, x, training=False):
+        return self.norm(x, training=training)
+
+
+def test_adapt_refuses_what_it_cannot_take_apart(make_batch):
+    layers = [keras.layers.Flatten(), _Block(), keras.layers.Dense(3)]
+    network = keras.Sequential([keras.Input((6, 6, 1)), *layers])
+    x, _ = make_batch()
+    support = x["support_images"][0], x["support_labels"][0]
+    learner = LSTMMetaLearner(network, inner_steps=1)
+    assert learner.is_transductive()
+    with pytest.raises(ValueError, match=r"batch normalisation inside.*batch_norm='inductive'"):
+        learner.adapt(*support)
+    learner = LSTMMetaLearner(network, inner_steps=1, batch_norm="inductive")
+    logits = learner.adapt(*support)(x["query_images"][0])
+    np.testing.assert_allclose(logits, learner(x)[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layer", [keras.layers.LayerNormalization(), keras.layers.GroupNormalization(2)]
+)
+def test_second_order_is_refused_where_it_would_be_wrong(layer):
+    layers = [keras.layers.Conv2D(2, 3), layer, keras.layers.Flatten(), keras.layers.Dense(3)]
+    network = keras.Sequential([keras.Input((6, 6, 1)), *layers])
+    with pytest.raises(ValueError, match=r"second derivatives.*second_order=False"):
+        LSTMMetaLearner(network, second_order=True)
+    assert not LSTMMetaLearner(network).second_order
+
+
+class _Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden = [keras.layers.Flatten(), keras.layers.Dense(3)]
+
+    def call(self, x):
+        for layer in self.hidden:
+            x = layer(x)
+        return x
+
+
+def _with_normalization():
+    layers = [keras.layers.Normalization(mean=0.5, variance=2.0), keras.layers.Flatten()]
+    return keras.Sequential([keras.Input((6, 6, 1)), *layers, keras.layers.Dense(3)])
+
+
+@pytest.mark.parametrize("make", [_Subclassed, _with_normalization])
+def test_any_built_network_will_do(make_batch, make):
+    x, y = make_batch(2)
+    network = make()
+    network(x["support_images"][0])
+    learner = _compile(LSTMMetaLearner(network, inner_steps=2))
+    learner.train_on_batch(x, y)
+    assert learner(x).shape == (2, 6, 3)
+
+
+def test_several_outputs_are_refused():
+    images = keras.Input((6, 6, 1))
+    outputs = [keras.layers.Dense(3)(keras.layers.Flatten()(images)) for _ in range(2)]
+    with pytest.raises(ValueError, match=r"must map images to logits \[batch, N\]"):
+        LSTMMetaLearner(keras.Model(images, outputs))
+
+
+def test_a_learner_of_any_cell_is_saved(make_network, make_batch, tmp_path):
+    network = make_network(dtype="float32")
+    learner = GradientBasedLearner(network, GradientDescentCell(0.5), inner_steps=2)
+    learner.save(tmp_path / "learner.keras")
+    loaded = keras.models.load_model(tmp_path / "learner.keras")
+    x, _ = make_batch()
+    np.testing.assert_array_equal(loaded(x), learner(x))
+    config = learner.get_config()
+    assert [GradientBasedLearner.from_config(config).inner_steps for _ in range(2)] == [2, 2]
 
 
 LOAD_AND_PREDICT = """
