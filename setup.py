@@ -26,7 +26,6 @@ setuptools.setup(
     install_requires=requirements(),
     extras_require={"dev": ["pytest>=8.0", "ruff>=0.6"]},
     classifiers=[
-        "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
