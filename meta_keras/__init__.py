@@ -1,7 +1,8 @@
 """Learning to learn in Keras: few-shot learners and the cells they are made of."""
 
-from meta_keras import data, layers, learners, metrics, networks, presets
+from meta_keras import data, layers, learners, metrics, networks, optimizers, presets, problems
 from meta_keras.learners import EpisodicLearner, GradientBasedLearner, LSTMMetaLearner
+from meta_keras.optimizers import LearnedOptimizer, OptimizerTrainer
 from meta_keras.unroll import Unrolled, unroll
 
 __version__ = "0.1.0"
@@ -10,12 +11,16 @@ __all__ = [
     "EpisodicLearner",
     "GradientBasedLearner",
     "LSTMMetaLearner",
+    "LearnedOptimizer",
+    "OptimizerTrainer",
     "Unrolled",
     "data",
     "layers",
     "learners",
     "metrics",
     "networks",
+    "optimizers",
     "presets",
+    "problems",
     "unroll",
 ]

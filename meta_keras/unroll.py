@@ -12,7 +12,8 @@ class Unrolled(NamedTuple):
         parameters: parameters after the last step, `[P]`.
         state: the cell's state after the last step.
         carry: the loss function's own state after the last step.
-        losses: list of scalars; entry t is the loss before step t changes the parameters.
+        losses: list of scalars; entry t is the loss before step t changes the parameters. Their
+            derivatives by the parameters are right in either order.
         states: list of the cell's states, one after every step.
     """
 
@@ -57,9 +58,14 @@ def unroll(
             tape.watch(point)
             loss, carry = loss_fn(point, step, carry)
         gradient = tape.gradient(loss, point)
+        losses.append(loss if second_order else _attach(loss, gradient, parameters))
         if gradient_scale != 1.0:
             gradient = gradient * gradient_scale
         parameters, state = cell(gradient, loss, parameters, state)
-        losses.append(loss)
         states.append(state)
     return Unrolled(parameters, state, carry, losses, states)
+
+
+def _attach(loss, gradient, parameters):
+    """The loss as a function of the parameters again: its gradient is known, nothing is redone."""
+    return loss + tf.tensordot(gradient, parameters - tf.stop_gradient(parameters), 1)

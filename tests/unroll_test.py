@@ -96,8 +96,11 @@ def test_second_order_is_the_true_derivative(quadratic, descent):
     np.testing.assert_allclose(gradient, expected, rtol=1e-12)
 
 
-def test_first_order_losses_are_constants(quadratic, descent):
-    assert _outer_gradient(quadratic, descent, False, lambda run: tf.add_n(run.losses)) is None
+def test_first_order_losses_are_differentiable_in_the_parameters(quadratic, descent):
+    """With constant gradients d theta_t / d theta_0 = 1, so loss t contributes f'(theta_t)."""
+    gradient = _outer_gradient(quadratic, descent, False, lambda run: tf.add_n(run.losses))
+    expected = sum(quadratic.a @ (quadratic.after(t) - quadratic.minimum) for t in range(STEPS))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-12)
 
 
 def test_second_order_losses_are_differentiable(quadratic, descent):

@@ -1,8 +1,20 @@
 """The cells: one optimizer step as a Keras layer over flat coordinates."""
 
 from meta_keras.layers.cell import Cell
+from meta_keras.layers.coordinatewise_lstm import CoordinatewiseLSTM, CoordinatewiseLSTMState
+from meta_keras.layers.descent import AdamCell, GradientDescentCell, NesterovCell, RMSpropCell
 from meta_keras.layers.gated_lstm import GatedLSTMCell, GatedLSTMState
-from meta_keras.layers.gradient_descent import GradientDescentCell
 from meta_keras.layers.preprocessing import LogAndSign
 
-__all__ = ["Cell", "GatedLSTMCell", "GatedLSTMState", "GradientDescentCell", "LogAndSign"]
+__all__ = [
+    "AdamCell",
+    "Cell",
+    "CoordinatewiseLSTM",
+    "CoordinatewiseLSTMState",
+    "GatedLSTMCell",
+    "GatedLSTMState",
+    "GradientDescentCell",
+    "LogAndSign",
+    "NesterovCell",
+    "RMSpropCell",
+]

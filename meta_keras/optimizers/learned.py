@@ -1,0 +1,134 @@
+"""A trained cell as an ordinary Keras optimizer."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+UNSUPPORTED = (
+    "weight_decay",
+    "clipnorm",
+    "clipvalue",
+    "global_clipnorm",
+    "loss_scale_factor",
+)
+
+
+@keras.saving.register_keras_serializable(package="meta_keras")
+class LearnedOptimizer(keras.optimizers.Optimizer):
+    """Trains a model by the update that a cell has learned.
+
+    All trainable variables of the model are joined to one vector and updated by one call of the
+    cell, so every coordinate of the model is a coordinate of the cell (Andrychowicz et al. 2016).
+    The optimizer's variables are the cell's state and the cell's own weights; both are saved with
+    the model.
+
+    Args:
+        cell: a `meta_keras.layers.Cell` whose weights do not depend on the number of coordinates
+            and which does not look at the loss, such as a trained `CoordinatewiseLSTM`.
+        name: of the optimizer.
+        **kwargs: `use_ema`, `ema_momentum`, `ema_overwrite_frequency` and
+            `gradient_accumulation_steps` as in every Keras optimizer. There is no learning rate;
+            it is shown as 1. Clipping, weight decay and loss scaling would change the gradients
+            that the cell was trained to read, and are refused.
+
+    Raises:
+        ValueError: an unsupported argument was given, or (in training) a gradient is sparse or
+            missing.
+
+    Example:
+
+    >>> from meta_keras.layers import GradientDescentCell
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile(LearnedOptimizer(GradientDescentCell(0.1)), "mse")
+    """
+
+    def __init__(self, cell, name="learned_optimizer", **kwargs):
+        given = {key: kwargs.pop(key) for key in UNSUPPORTED if key in kwargs}
+        for key, value in given.items():
+            if value is not None:
+                raise ValueError(
+                    f"LearnedOptimizer: {key}={value!r} would change the gradients that the cell "
+                    "was trained to read; leave it out."
+                )
+        rate = kwargs.pop("learning_rate", 1.0)
+        if rate != 1.0:
+            raise ValueError(
+                f"LearnedOptimizer: it has no learning rate, got learning_rate={rate!r}."
+            )
+        super().__init__(learning_rate=1.0, name=name, **kwargs)
+        if not cell.built:
+            cell.build((None,))
+            cell.built = True
+        self.cell = cell
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self._sizes = [math.prod(variable.shape) for variable in variables]
+        with tf.init_scope():  # Keras builds inside the graph of the first training step.
+            start = self.cell.initial_state(tf.zeros(sum(self._sizes)))
+            self._structure = start
+            self._state = []
+            for number, leaf in enumerate(tf.nest.flatten(start)):
+                variable = self.add_variable(leaf.shape, dtype="float32", name=f"state_{number}")
+                variable.assign(leaf)
+                self._state.append(variable)
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        if len(trainable_variables) != len(self._sizes):
+            known = {self._get_variable_index(v) for v in trainable_variables}
+            missing = [v.path for i, v in enumerate(self._trainable_variables) if i not in known]
+            raise ValueError(f"LearnedOptimizer: there is no gradient for {', '.join(missing)}.")
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            if isinstance(gradient, tf.IndexedSlices):
+                raise ValueError(
+                    f"LearnedOptimizer: the gradient of {variable.path} is sparse (an embedding?); "
+                    "only dense gradients are supported."
+                )
+        values = [tf.convert_to_tensor(variable) for variable in trainable_variables]
+        state = tf.nest.pack_sequence_as(
+            self._structure, [tf.convert_to_tensor(variable) for variable in self._state]
+        )
+        parameters, state = self.cell(_flatten(grads), tf.zeros(()), _flatten(values), state)
+        parts = tf.split(parameters, self._sizes)
+        for variable, part in zip(trainable_variables, parts, strict=True):
+            variable.assign(tf.cast(tf.reshape(part, variable.shape), variable.dtype))
+        for variable, value in zip(self._state, tf.nest.flatten(state), strict=True):
+            variable.assign(value)
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        for number, variable in enumerate(self.cell.variables):
+            store[f"cell_{number}"] = variable.numpy()
+
+    def load_own_variables(self, store):
+        weights = {key: store[key] for key in store.keys() if key.startswith("cell_")}  # noqa: SIM118
+        if len(weights) != len(self.cell.variables):
+            raise ValueError(
+                f"LearnedOptimizer: the file has {len(weights)} weights for a cell of "
+                f"{len(self.cell.variables)}."
+            )
+        for number, variable in enumerate(self.cell.variables):
+            variable.assign(weights[f"cell_{number}"])
+        super().load_own_variables(
+            {key: store[key] for key in store.keys() if key not in weights}  # noqa: SIM118
+        )
+
+    def get_config(self):
+        config = super().get_config()
+        for key in (*UNSUPPORTED, "learning_rate"):
+            config.pop(key)
+        return {**config, "cell": keras.saving.serialize_keras_object(self.cell)}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config["cell"] = keras.saving.deserialize_keras_object(
+            config["cell"], custom_objects=custom_objects
+        )
+        return cls(**config)
+
+
+def _flatten(tensors):
+    return tf.concat([tf.reshape(tf.cast(t, tf.float32), [-1]) for t in tensors], axis=0)

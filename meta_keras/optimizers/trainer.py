@@ -1,0 +1,220 @@
+"""Trains a learned optimizer by gradient descent through the unrolled optimization."""
+
+import keras
+import tensorflow as tf
+
+from meta_keras.unroll import unroll
+
+
+@keras.saving.register_keras_serializable(package="meta_keras")
+class OptimizerTrainer(keras.Model):
+    """Truncated back-propagation through the runs of a cell on a problem.
+
+    One training step carries on an optimization for `unroll_steps` steps and takes one step of
+    the outer optimizer on the cell's weights phi, with the loss (Andrychowicz et al. 2016,
+    equation 3, all weights w_t equal, divided by the number of steps)
+
+        L(phi) = 1/T sum_{t=1}^{T} f(theta_t),      theta_t = cell(grad f(theta_{t-1}), ...)
+
+    Parameters and state of the cell are carried over to the next training step as values; no
+    derivative goes back beyond the truncation.
+
+    It is trained by plain `fit` on a data set of truncations, see `truncations`.
+
+    Args:
+        cell: a `meta_keras.layers.Cell` with weights.
+        problem: a `meta_keras.problems.Problem`. It is not saved: after `load_model` set the
+            attribute `problem` before training on.
+        unroll_steps: T, steps of one truncation.
+        second_order: if false, gradients enter the cell as constants, as in the paper.
+        random_scale: s; every optimization multiplies every coordinate by exp(u), u from
+            U(-s, s), and minimises f(c theta) from theta_0 / c (Lv et al. 2017, section 4.1), so
+            that the optimizer cannot learn the scale of the problem by heart. 0: off.
+        size: P; that of the problem by default.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        cell,
+        problem=None,
+        unroll_steps=20,
+        second_order=False,
+        random_scale=0.0,
+        size=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        name = type(self).__name__
+        if unroll_steps != int(unroll_steps) or unroll_steps < 1:
+            raise ValueError(
+                f"{name}: unroll_steps must be a positive integer, got {unroll_steps!r}."
+            )
+        if not random_scale >= 0:
+            raise ValueError(f"{name}: random_scale must not be negative, got {random_scale!r}.")
+        if problem is None and size is None:
+            raise ValueError(f"{name}: a problem is needed.")
+        self.cell = cell
+        self.problem = problem
+        self.unroll_steps = int(unroll_steps)
+        self.second_order = second_order
+        self.random_scale = float(random_scale)
+        self.size = int(size or problem.size)
+        if not cell.built:
+            cell.build((self.size,))
+            cell.built = True
+        start = tf.zeros(self.size), tf.ones(self.size), cell.initial_state(tf.zeros(self.size))
+        # theta, the scale of every coordinate, and the cell's state: what is carried over.
+        self.carried = [
+            self.add_weight(
+                shape=leaf.shape, initializer="zeros", trainable=False, name=f"carried_{number}"
+            )
+            for number, leaf in enumerate(tf.nest.flatten(start))
+        ]
+        self.structure = start
+        self.loss_mean = keras.metrics.Mean(name="loss")
+        self.built = True
+
+    def build(self, input_shape=None):
+        """Nothing is left to build."""
+
+    @property
+    def metrics(self):
+        return [self.loss_mean]
+
+    def start(self, seed):
+        """`(parameters, scale, state)` at the beginning of optimization `seed`."""
+        parameters = self.problem.initial_parameters(seed)
+        scale = tf.ones_like(parameters)
+        if self.random_scale:
+            exponent = tf.random.stateless_uniform(
+                [self.size],
+                tf.random.fold_in([seed, 0], 99),
+                minval=-self.random_scale,
+                maxval=self.random_scale,
+            )
+            scale = tf.exp(exponent)
+        return parameters / scale, scale, self.cell.initial_state(parameters)
+
+    def truncation_loss(self, seed, step, parameters, scale, state):
+        """The loss of one truncation.
+
+        Args:
+            seed, step: int64 scalars: the optimization, and its steps so far.
+            parameters, scale: `[P]`.
+            state: of the cell.
+
+        Returns:
+            `(loss, parameters, state)`: scalar, and what the last step left.
+        """
+
+        def loss_fn(theta, t, carry):
+            return self.problem.loss(scale * theta, seed, step + t), carry
+
+        run = unroll(
+            self.cell,
+            loss_fn,
+            parameters,
+            self.unroll_steps,
+            state=state,
+            second_order=self.second_order,
+        )
+        last, _ = loss_fn(run.parameters, self.unroll_steps, ())
+        loss = tf.add_n([*run.losses[1:], last]) / self.unroll_steps
+        return loss, run.parameters, run.state
+
+    def train_step(self, data):
+        seed, step = (tf.cast(tf.reshape(data[name], []), tf.int64) for name in ("seed", "step"))
+        carried = tf.nest.pack_sequence_as(
+            self.structure, [tf.convert_to_tensor(variable) for variable in self.carried]
+        )
+        begin = tf.cond(step == 0, lambda: self.start(seed), lambda: carried)
+        with tf.GradientTape() as tape:
+            loss, parameters, state = self.truncation_loss(seed, step, *begin)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        after = tf.nest.flatten((parameters, begin[1], state))
+        for variable, value in zip(self.carried, after, strict=True):
+            variable.assign(value)
+        self.loss_mean.update_state(loss)
+        return {"loss": self.loss_mean.result()}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "cell": keras.saving.serialize_keras_object(self.cell),
+            "unroll_steps": self.unroll_steps,
+            "second_order": self.second_order,
+            "random_scale": self.random_scale,
+            "size": self.size,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config["cell"] = keras.saving.deserialize_keras_object(config["cell"])
+        return cls(**config)
+
+
+def truncations(count, steps, unroll_steps, seed=0, start=0):
+    """The order of work for an `OptimizerTrainer`: truncations of optimizations, in turn.
+
+    Truncation number i is a pure function of `(seed, i)`, so that a run can resume exactly.
+
+    Args:
+        count: number of truncations.
+        steps: length of an optimization, a multiple of `unroll_steps`.
+        unroll_steps: length of a truncation.
+        seed: names the stream of optimizations.
+        start: number of the first truncation.
+
+    Returns:
+        A `tf.data.Dataset` of dicts of int64 `seed` and `step`, `[1]` each.
+
+    Raises:
+        ValueError: `steps` is not a multiple of `unroll_steps`.
+    """
+    if steps % unroll_steps:
+        raise ValueError(f"steps={steps} must be a multiple of unroll_steps={unroll_steps}.")
+    each = steps // unroll_steps
+    return tf.data.Dataset.range(start, start + count).map(
+        lambda i: {
+            "seed": (tf.constant(seed, tf.int64) * 1_000_000_007 + i // each)[None],
+            "step": (i % each * unroll_steps)[None],
+        }
+    )
+
+
+def loss_curves(cell, problem, seeds, steps):
+    """Losses along fresh optimizations.
+
+    Args:
+        cell: any built `Cell`.
+        problem: a `Problem`.
+        seeds: ints, one an optimization.
+        steps: number of steps.
+
+    Returns:
+        float32 `[seeds, steps + 1]` NumPy array; entry t is the loss after t steps.
+    """
+
+    @tf.function
+    def curve(seed):
+        parameters = problem.initial_parameters(seed)
+        state = cell.initial_state(parameters)
+        losses = tf.TensorArray(parameters.dtype, steps + 1)
+        for step in tf.range(steps, dtype=tf.int64):
+            run = unroll(
+                cell,
+                lambda theta, t, carry: (problem.loss(theta, seed, step), carry),  # noqa: B023
+                parameters,
+                1,
+                state=state,
+            )
+            losses = losses.write(tf.cast(step, tf.int32), run.losses[0])
+            parameters, state = run.parameters, run.state
+        last = problem.loss(parameters, seed, tf.constant(steps, tf.int64))
+        return losses.write(steps, last).stack()
+
+    return tf.stack([curve(tf.constant(seed, tf.int64)) for seed in seeds]).numpy()

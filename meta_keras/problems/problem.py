@@ -1,0 +1,23 @@
+"""The contract of an optimizee."""
+
+
+class Problem:
+    """A family of functions to minimise, one for every seed.
+
+    Subclasses set `size`, the number P of parameters, and implement two pure functions: the same
+    arguments always give the same values, so a run can resume exactly and every optimizer starts
+    at the same points and sees the same minibatches.
+    """
+
+    size: int
+
+    def initial_parameters(self, seed):
+        """Where an optimization starts: float32 `[P]`, for an int64 scalar `seed`."""
+        raise NotImplementedError
+
+    def loss(self, parameters, seed, step):
+        """Scalar loss of `parameters` `[P]` in optimization `seed` (int64) at `step` (int64).
+
+        A stochastic problem draws a fresh minibatch for every `(seed, step)`.
+        """
+        raise NotImplementedError

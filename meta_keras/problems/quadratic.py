@@ -1,0 +1,52 @@
+"""Random quadratic functions, the synthetic problem of Andrychowicz et al. 2016."""
+
+import tensorflow as tf
+
+from meta_keras.problems.problem import Problem
+
+
+class Quadratic(Problem):
+    """f(theta) = ||W theta - y||^2, the mean of a batch of functions (section 3.1).
+
+    Every function has parameters of its own: P = batch * dimensions. It does not change from step
+    to step.
+
+    Args:
+        variant: `"gaussian"`: entries of W and y from N(0, 1), as in the paper; `"uniform"`: from
+            U[0, 1), as in its official code. theta_0 is drawn from N(0, 0.01^2) in both.
+        dimensions: of theta; W is square.
+        batch: functions side by side in one optimization.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(self, variant="gaussian", dimensions=10, batch=128):
+        if variant not in ("gaussian", "uniform"):
+            raise ValueError(f"variant must be 'gaussian' or 'uniform', got variant={variant!r}.")
+        for name, value in (("dimensions", dimensions), ("batch", batch)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {name}={value}.")
+        self.variant = variant
+        self.dimensions = dimensions
+        self.batch = batch
+        self.size = batch * dimensions
+
+    def initial_parameters(self, seed):
+        return 0.01 * tf.random.stateless_normal([self.size], tf.random.fold_in([seed, 0], 0))
+
+    def coefficients(self, seed):
+        """`(W [batch, dimensions, dimensions], y [batch, dimensions])` of optimization `seed`."""
+        draw = {
+            "gaussian": tf.random.stateless_normal,
+            "uniform": tf.random.stateless_uniform,
+        }[self.variant]
+        n, d = self.batch, self.dimensions
+        w_seed, y_seed = (tf.random.fold_in([seed, 0], purpose) for purpose in (1, 2))
+        return draw([n, d, d], w_seed), draw([n, d], y_seed)
+
+    def loss(self, parameters, seed, step):
+        w, y = self.coefficients(seed)
+        theta = tf.reshape(parameters, [self.batch, self.dimensions])
+        residual = tf.linalg.matvec(w, theta) - y
+        return tf.reduce_mean(tf.reduce_sum(tf.square(residual), axis=1))

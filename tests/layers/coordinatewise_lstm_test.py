@@ -1,0 +1,153 @@
+"""Tests of the learned optimizer's cell against its equations in NumPy."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from meta_keras.layers import CoordinatewiseLSTM
+
+COORDINATES, STEPS = 7, 5
+MODES = ["none", "log_and_sign", "rnnprop"]
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.fixture
+def make_cell():
+    """Function that builds a float64 cell with weights at which every term matters."""
+
+    def make(preprocessing="log_and_sign", units=(4, 3), output_scale=0.3):
+        cell = CoordinatewiseLSTM(units, preprocessing, p=6.0, output_scale=output_scale)
+        cell = CoordinatewiseLSTM(**{**cell.get_config(), "dtype": "float64"})
+        cell.build((COORDINATES,))
+        cell.built = True
+        rng = np.random.default_rng(1)
+        for variable in cell.trainable_variables:
+            variable.assign(rng.normal(scale=0.6, size=variable.shape))
+        return cell
+
+    return make
+
+
+def reference(cell, gradients, theta, log_and_sign):
+    """Andrychowicz et al. 2016 and Lv et al. 2017, a row per coordinate: theta after each step."""
+    weights = {v.name: v.numpy() for v in cell.trainable_variables}
+    h = [np.zeros((len(theta), width)) for width in cell.units]
+    c = [np.zeros((len(theta), width)) for width in cell.units]
+    m, v = np.zeros_like(theta), np.zeros_like(theta)
+    path = []
+    for t, gradient in enumerate(gradients, start=1):
+        if cell.preprocessing == "none":
+            x = gradient[:, None]
+        elif cell.preprocessing == "log_and_sign":
+            x = log_and_sign(gradient, cell.p)
+        else:
+            m, v = 0.95 * m + 0.05 * gradient, 0.95 * v + 0.05 * gradient**2
+            m_hat, v_hat = m / (1 - 0.95**t), v / (1 - 0.95**t)
+            x = np.stack([m_hat / np.sqrt(v_hat), gradient / np.sqrt(v_hat)], axis=1)
+        for layer, units in enumerate(cell.units):
+            inputs = np.concatenate([x, h[layer]], axis=1)
+            z = inputs @ weights[f"kernel_{layer}"] + weights[f"bias_{layer}"]
+            i, f, g, o = (z[:, gate * units : (gate + 1) * units] for gate in range(4))
+            c[layer] = sigmoid(f) * c[layer] + sigmoid(i) * np.tanh(g)
+            x = h[layer] = sigmoid(o) * np.tanh(c[layer])
+        output = (x @ weights["output_kernel"])[:, 0] + weights["output_bias"]
+        if cell.preprocessing == "rnnprop":
+            output = np.tanh(output)
+        theta = theta + cell.output_scale * output
+        path.append(theta)
+    return np.stack(path)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("units", [(4, 3), (5,)])
+def test_equals_the_equations(make_cell, log_and_sign_reference, mode, units):
+    cell = make_cell(mode, units)
+    rng = np.random.default_rng(2)
+    # Magnitudes on both sides of exp(-p), where log-and-sign changes its form.
+    gradients = rng.normal(size=(STEPS, COORDINATES)) * 10.0 ** rng.uniform(-5, 1, COORDINATES)
+    theta = rng.normal(size=COORDINATES)
+    expected = reference(cell, gradients, theta, log_and_sign_reference)
+    parameters, state = tf.constant(theta), cell.initial_state(tf.constant(theta))
+    for step in range(STEPS):
+        before = parameters
+        loss = tf.constant(0.0, tf.float64)
+        parameters, state = cell(tf.constant(gradients[step]), loss, parameters, state)
+        # epsilon 1e-8 in rnnprop's denominator
+        np.testing.assert_allclose(parameters, expected[step], rtol=1e-4)
+        np.testing.assert_allclose(parameters - before, state.update, atol=1e-12)
+    assert float(state.step) == STEPS
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_coordinates_do_not_see_each_other(make_cell, mode):
+    cell = make_cell(mode)
+    rng = np.random.default_rng(3)
+    gradients = rng.normal(size=(2, COORDINATES))
+    order = rng.permutation(COORDINATES)
+
+    def run(gradients):
+        parameters = tf.zeros(COORDINATES, tf.float64)
+        state = cell.initial_state(parameters)
+        for gradient in gradients:
+            parameters, state = cell(gradient, tf.constant(0.0, tf.float64), parameters, state)
+        return np.asarray(parameters)
+
+    np.testing.assert_allclose(run(gradients[:, order]), run(gradients)[order], rtol=1e-12)
+    changed = gradients.copy()
+    changed[:, 0] *= -3
+    moved = run(changed) != run(gradients)
+    assert moved.tolist() == [True] + [False] * (COORDINATES - 1)
+
+
+def test_weights_do_not_depend_on_the_number_of_coordinates(make_cell):
+    cell = make_cell()
+    parameters = tf.zeros(100, tf.float64)
+    after, _ = cell(parameters, parameters[0], parameters, cell.initial_state(parameters))
+    assert after.shape == (100,)
+
+
+def test_rnnprop_is_blind_to_the_scale_and_bounded(make_cell):
+    cell = make_cell("rnnprop", output_scale=0.1)
+    gradient = tf.constant(np.random.default_rng(4).normal(size=COORDINATES))
+    zeros = tf.zeros(COORDINATES, tf.float64)
+    steps = [
+        cell(gradient * scale, zeros[0], zeros, cell.initial_state(zeros))[0] for scale in (1, 1e3)
+    ]
+    np.testing.assert_allclose(steps[0], steps[1], rtol=1e-5)
+    assert np.abs(steps[0]).max() < 0.1
+
+
+def test_derivatives_are_finite_at_a_gradient_of_zero(make_cell):
+    for mode in MODES:
+        cell = make_cell(mode)
+        zeros = tf.zeros(COORDINATES, tf.float64)
+        with tf.GradientTape() as tape:
+            tape.watch(zeros)
+            after, _ = cell(zeros, zeros[0], zeros, cell.initial_state(zeros))
+        assert np.isfinite(tape.gradient(after, zeros)).all(), mode
+
+
+def test_config_round_trip(make_cell):
+    cell = make_cell("rnnprop")
+    clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cell))
+    assert isinstance(clone, CoordinatewiseLSTM)
+    assert clone.get_config() == cell.get_config()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"units": ()}, r"units=\(\)"),
+        ({"units": (20, 0)}, r"units=\(20, 0\)"),
+        ({"preprocessing": "magic"}, "'magic'"),
+        ({"p": 0}, "p=0"),
+        ({"output_scale": -1}, "output_scale=-1"),
+    ],
+)
+def test_bad_arguments(change, message):
+    with pytest.raises(ValueError, match=f"CoordinatewiseLSTM.*{message}"):
+        CoordinatewiseLSTM(**change)

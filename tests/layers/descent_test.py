@@ -1,0 +1,70 @@
+"""Tests of hand-made optimizers as cells."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from meta_keras.layers import AdamCell, Cell, GradientDescentCell, NesterovCell, RMSpropCell
+
+CELLS = [GradientDescentCell, NesterovCell, RMSpropCell, AdamCell]
+
+
+def test_step_by_hand():
+    cell = GradientDescentCell(learning_rate=0.25, dtype="float64")
+    theta = tf.constant([1.0, -2.0, 0.5], tf.float64)
+    gradient = tf.constant([4.0, 0.0, -1.0], tf.float64)
+    after, state = cell(gradient, tf.constant(7.0, tf.float64), theta, cell.initial_state(theta))
+    np.testing.assert_array_equal(after, [0.0, -2.0, 0.75])
+    assert state == ()
+
+
+@pytest.mark.parametrize(
+    ("make", "reference"),
+    [
+        (GradientDescentCell, keras.optimizers.SGD),
+        (NesterovCell, lambda rate: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)),
+        (RMSpropCell, keras.optimizers.RMSprop),
+        (AdamCell, keras.optimizers.Adam),
+    ],
+)
+def test_equals_the_optimizer_of_keras(make, reference):
+    rng = np.random.default_rng(0)
+    variable = keras.Variable(rng.normal(size=5))
+    theta = tf.convert_to_tensor(variable)
+    cell, optimizer = make(0.1), reference(0.1)
+    state = cell.initial_state(theta)
+    for gradient in rng.normal(size=(6, 5)).astype("float32"):
+        optimizer.apply([tf.constant(gradient)], [variable])
+        theta, state = cell(tf.constant(gradient), tf.constant(0.0), theta, state)
+    np.testing.assert_allclose(theta, variable.numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", CELLS)
+def test_has_no_weights(make):
+    cell = make()
+    cell.build((3,))
+    assert cell.weights == []
+
+
+@pytest.mark.parametrize("make", CELLS)
+def test_config_round_trip(make):
+    cell = make(learning_rate=0.4, name="descent")
+    clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cell))
+    assert type(clone) is make
+    assert (clone.learning_rate, clone.name) == (0.4, "descent")
+
+
+@pytest.mark.parametrize("make", CELLS)
+@pytest.mark.parametrize("learning_rate", [0, -0.1, float("nan")])
+def test_bad_learning_rate(make, learning_rate):
+    with pytest.raises(ValueError, match=f"{make.__name__}.*learning_rate={learning_rate}"):
+        make(learning_rate=learning_rate)
+
+
+def test_a_cell_must_implement_call():
+    class Empty(Cell):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Empty"):
+        Empty().call(None, None, None, ())

@@ -1,0 +1,207 @@
+"""Tests of the training of learned optimizers."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from meta_keras.layers import CoordinatewiseLSTM, GradientDescentCell
+from meta_keras.optimizers import OptimizerTrainer, loss_curves, truncations
+from meta_keras.problems import Problem, Quadratic
+
+
+class Bowl(Problem):
+    """A float64 problem that differs from step to step: sum_k a_k (theta_k - m_k(step))^2."""
+
+    size = 3
+
+    def initial_parameters(self, seed):
+        return tf.constant([1.0, -0.5, 2.0], tf.float64)
+
+    def loss(self, parameters, seed, step):
+        a = tf.constant([1.0, 2.0, 0.3], tf.float64)
+        target = tf.sin(tf.cast(step, tf.float64) + tf.range(3, dtype=tf.float64))
+        return tf.reduce_sum(a * tf.square(parameters - target) ** 1.5)
+
+
+def _cell(dtype="float64", preprocessing="log_and_sign"):
+    cell = CoordinatewiseLSTM((3,), preprocessing, p=4.0, output_scale=0.4, dtype=dtype)
+    cell.build((None,))
+    cell.built = True
+    rng = np.random.default_rng(0)
+    for variable in cell.trainable_variables:
+        variable.assign(rng.normal(scale=0.5, size=variable.shape))
+    return cell
+
+
+def _loss(cell, second_order, gradients=None, steps=4):
+    """The truncation's loss by hand; `gradients`: constants the cell is given instead."""
+    problem, theta = Bowl(), Bowl().initial_parameters(0)
+    state = cell.initial_state(theta)
+    seen, total = [], 0.0
+    for step in range(steps):
+        with tf.GradientTape() as tape:
+            tape.watch(theta)
+            loss = problem.loss(theta, 0, step)
+        gradient = tape.gradient(loss, theta) if gradients is None else gradients[step]
+        seen.append(gradient)
+        theta, state = cell(gradient, loss, theta, state)
+        total += float(problem.loss(theta, 0, step + 1))
+    return total / steps, seen
+
+
+@pytest.mark.parametrize("second_order", [False, True])
+@pytest.mark.parametrize("preprocessing", ["none", "log_and_sign", "rnnprop"])
+def test_meta_gradient_against_finite_differences(second_order, preprocessing):
+    """First order: with the cell's inputs held at their values. Second order: the true one."""
+    cell = _cell(preprocessing=preprocessing)
+    trainer = OptimizerTrainer(cell, Bowl(), unroll_steps=4, second_order=second_order)
+    theta = Bowl().initial_parameters(0)
+    with tf.GradientTape() as tape:
+        loss, _, _ = trainer.truncation_loss(
+            tf.constant(0, tf.int64),
+            tf.constant(0, tf.int64),
+            theta,
+            tf.ones_like(theta),
+            cell.initial_state(theta),
+        )
+    analytic = tape.gradient(loss, cell.trainable_variables)
+    value, seen = _loss(cell, second_order)
+    np.testing.assert_allclose(loss, value, rtol=1e-10)
+    held = None if second_order else seen
+    rng = np.random.default_rng(1)
+    for variable, gradient in zip(cell.trainable_variables, analytic, strict=True):
+        direction = rng.normal(size=variable.shape)
+        here, values = variable.numpy(), []
+        for sign in (1, -1):
+            variable.assign(here + sign * 1e-6 * direction)
+            values.append(_loss(cell, second_order, held)[0])
+        variable.assign(here)
+        numeric = (values[0] - values[1]) / 2e-6
+        assert abs(numeric) > 1e-8
+        np.testing.assert_allclose(np.sum(gradient * direction), numeric, rtol=1e-5)
+
+
+def _trainer(problem, random_scale=0.0, learning_rate=0.0, cell=None):
+    cell = cell or _cell("float32")
+    trainer = OptimizerTrainer(cell, problem, unroll_steps=5, random_scale=random_scale)
+    trainer.compile(keras.optimizers.SGD(learning_rate))
+    return trainer
+
+
+def test_truncations_carry_values():
+    """With a rate of zero, the truncations of a run have the losses of the whole run."""
+    problem = Quadratic(dimensions=3, batch=4)
+    trainer = _trainer(problem)
+    losses = [
+        trainer.fit(truncations(1, 15, 5, start=start), verbose=0).history["loss"][0]
+        for start in range(6)
+    ]
+    seeds = [int(x["seed"][0]) for x in truncations(6, 15, 5)]
+    assert seeds[0] == seeds[2] != seeds[3]
+    curves = loss_curves(trainer.cell, problem, [seeds[0], seeds[3]], steps=15)
+    expected = curves[:, 1:].reshape(2, 3, 5).mean(axis=2).reshape(-1)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+
+
+def test_truncations_carry_no_gradients():
+    """What came before a truncation enters its meta-gradient as a constant."""
+    cell = _cell()
+    trainer = OptimizerTrainer(cell, Bowl(), unroll_steps=2)
+    zero, two = tf.constant(0, tf.int64), tf.constant(2, tf.int64)
+    theta = Bowl().initial_parameters(0)
+    with tf.GradientTape() as tape:
+        _, theta, state = trainer.truncation_loss(
+            zero, zero, theta, tf.ones_like(theta), cell.initial_state(theta)
+        )
+        constant = tf.nest.map_structure(tf.stop_gradient, (theta, state))
+        loss, _, _ = trainer.truncation_loss(
+            zero, two, constant[0], tf.ones_like(theta), constant[1]
+        )
+    expected = tape.gradient(loss, cell.trainable_variables)
+
+    class Descent(keras.optimizers.SGD):
+        def apply_gradients(self, pairs):
+            self.seen = [gradient for gradient, _ in pairs]
+
+    trainer = OptimizerTrainer(cell, Bowl(), unroll_steps=2, dtype="float64")
+    trainer.compile(Descent(0.0), run_eagerly=True)
+    for variable, value in zip(
+        trainer.carried, tf.nest.flatten((theta, tf.ones_like(theta), state)), strict=True
+    ):
+        variable.assign(tf.cast(value, variable.dtype))
+    trainer.train_step({"seed": zero[None], "step": two[None]})
+    for gradient, reference in zip(trainer.optimizer.seen, expected, strict=True):
+        np.testing.assert_allclose(gradient, reference, rtol=1e-4, atol=1e-8)
+
+
+def test_random_scaling_hides_the_scale():
+    """f(c theta) from theta_0 / c: the same function, in other coordinates."""
+    problem = Quadratic(dimensions=3, batch=4)
+    trainer = _trainer(problem, random_scale=2.0)
+    seed = tf.constant(7, tf.int64)
+    parameters, scale, _ = trainer.start(seed)
+    np.testing.assert_allclose(scale * parameters, problem.initial_parameters(seed), rtol=1e-5)
+    assert np.exp(-2) <= np.min(scale) < 0.7 and 1.4 < np.max(scale) <= np.exp(2)
+    np.testing.assert_array_equal(trainer.start(seed)[1], scale)
+    np.testing.assert_array_equal(_trainer(problem).start(seed)[1], np.ones(12))
+
+
+def test_it_learns_to_optimize():
+    problem = Quadratic(dimensions=2, batch=8)
+    cell = CoordinatewiseLSTM((8,), preprocessing="none")
+    trainer = OptimizerTrainer(cell, problem, unroll_steps=10)
+    trainer.compile(keras.optimizers.Adam(0.01))
+    seeds = range(10**6, 10**6 + 5)
+    before = loss_curves(cell, problem, seeds, steps=20)[:, -1].mean()
+    trainer.fit(truncations(200, 20, 10), verbose=0)
+    after = loss_curves(cell, problem, seeds, steps=20)[:, -1].mean()
+    assert after < 0.7 * before
+
+
+def test_saved_training_goes_on_exactly(tmp_path):
+    problem = Quadratic(dimensions=2, batch=3)
+
+    def fit(trainer, count, start):
+        data = truncations(count, 15, 5, start=start)
+        trainer.fit(data, verbose=0, shuffle=False)
+        return [v.numpy() for v in trainer.variables]
+
+    def new():
+        keras.utils.set_random_seed(0)
+        trainer = OptimizerTrainer(_cell("float32"), problem, unroll_steps=5, random_scale=1.0)
+        trainer.compile(keras.optimizers.Adam(0.01))
+        return trainer
+
+    expected = fit(new(), 8, 0)
+    trainer = new()
+    fit(trainer, 4, 0)  # in the middle of an optimization
+    trainer.save(tmp_path / "trainer.keras")
+    loaded = keras.models.load_model(tmp_path / "trainer.keras")
+    loaded.problem = problem
+    for actual, value in zip(fit(loaded, 4, 4), expected, strict=True):
+        np.testing.assert_array_equal(actual, value)
+
+
+def test_loss_curves_of_gradient_descent():
+    problem = Quadratic(dimensions=2, batch=1)
+    curve = loss_curves(GradientDescentCell(0.05), problem, [5], steps=6)[0]
+    w, y = (np.asarray(part)[0] for part in problem.coefficients(tf.constant(5, tf.int64)))
+    theta = np.asarray(problem.initial_parameters(tf.constant(5, tf.int64)))
+    expected = []
+    for _ in range(7):
+        expected.append(np.sum((w @ theta - y) ** 2))
+        theta = theta - 0.05 * 2 * w.T @ (w @ theta - y)
+    np.testing.assert_allclose(curve, expected, rtol=1e-4)
+
+
+def test_bad_arguments():
+    problem = Quadratic(dimensions=2, batch=1)
+    with pytest.raises(ValueError, match="unroll_steps"):
+        OptimizerTrainer(_cell(), problem, unroll_steps=0)
+    with pytest.raises(ValueError, match="random_scale"):
+        OptimizerTrainer(_cell(), problem, random_scale=-1.0)
+    with pytest.raises(ValueError, match="a problem is needed"):
+        OptimizerTrainer(_cell())
+    with pytest.raises(ValueError, match="steps=100 must be a multiple of unroll_steps=30"):
+        truncations(1, 100, 30)

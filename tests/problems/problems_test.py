@@ -1,0 +1,96 @@
+"""Tests of the problems: pure functions of their seed, with the right values."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from meta_keras.problems import ModelProblem, Quadratic
+
+
+@pytest.fixture
+def regression():
+    """A problem in five lines: any Keras model, a loss, a tf.data.Dataset."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 3)).astype("float32")
+    y = (x @ [[1.0], [-2.0], [0.5]]).astype("float32")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dense(1)])
+    data = tf.data.Dataset.from_tensor_slices((x, y))
+    return ModelProblem(model, keras.losses.MeanSquaredError(), data, batch_size=8)
+
+
+@pytest.fixture(params=["quadratic", "model"])
+def problem(request):
+    if request.param == "quadratic":
+        return Quadratic(dimensions=3, batch=4)
+    return request.getfixturevalue("regression")
+
+
+def _seed(number):
+    return tf.constant(number, tf.int64)
+
+
+def test_pure_functions_of_the_seed(problem):
+    start = problem.initial_parameters(_seed(1))
+    assert start.shape == (problem.size,) and start.dtype == tf.float32
+    np.testing.assert_array_equal(start, problem.initial_parameters(_seed(1)))
+    assert np.abs(start - problem.initial_parameters(_seed(2))).max() > 1e-3
+    losses = [float(problem.loss(start, _seed(1), _seed(4))) for _ in range(2)]
+    assert losses[0] == losses[1]
+    assert float(problem.loss(start, _seed(2), _seed(4))) != losses[0]
+    in_a_graph = tf.function(problem.loss)(start, _seed(1), _seed(4))
+    np.testing.assert_allclose(in_a_graph, losses[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["gaussian", "uniform"])
+def test_quadratic_is_the_papers(variant):
+    problem = Quadratic(variant, dimensions=3, batch=500)
+    w, y = (np.asarray(part) for part in problem.coefficients(_seed(3)))
+    mean, deviation = (0, 1) if variant == "gaussian" else (0.5, 1 / np.sqrt(12))
+    for part in (w, y):
+        assert abs(part.mean() - mean) < 0.1
+        assert abs(part.std() - deviation) < 0.1
+    theta = np.random.default_rng(0).normal(size=(500, 3)).astype("float32")
+    expected = np.mean([np.sum((w[k] @ theta[k] - y[k]) ** 2) for k in range(500)])
+    loss = problem.loss(tf.constant(theta.reshape(-1)), _seed(3), _seed(0))
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+    # A deterministic function: the same at every step.
+    assert float(problem.loss(tf.constant(theta.reshape(-1)), _seed(3), _seed(9))) == float(loss)
+    assert 0.009 < np.std(problem.initial_parameters(_seed(3))) < 0.011
+
+
+def test_model_problem_draws_fresh_minibatches_and_starts(regression):
+    start = regression.initial_parameters(_seed(0))
+    losses = {float(regression.loss(start, _seed(0), _seed(step))) for step in range(10)}
+    assert len(losses) == 10
+    # A fresh draw of the initial weights is a permutation within every weight.
+    own = regression.flat.parameters()
+    for part, original in zip(
+        tf.split(start, regression.flat.sizes), tf.split(own, regression.flat.sizes), strict=True
+    ):
+        np.testing.assert_array_equal(np.sort(part), np.sort(original))
+
+
+def test_model_problem_is_the_models_loss(regression):
+    theta = tf.constant(np.random.default_rng(1).normal(size=regression.size), tf.float32)
+    kernel, bias, kernel_2, bias_2 = (np.asarray(v) for v in regression.flat.unflatten(theta))
+    x, y = np.asarray(regression.x), np.asarray(regression.y)
+    everything = np.mean(((x @ kernel + bias) @ kernel_2 + bias_2 - y) ** 2)
+    losses = [float(regression.loss(theta, _seed(0), _seed(step))) for step in range(400)]
+    deviation = np.std(losses) / np.sqrt(len(losses))
+    assert abs(np.mean(losses) - everything) < 5 * deviation
+
+
+def test_bad_arguments(regression):
+    with pytest.raises(ValueError, match="variant='cubic'"):
+        Quadratic("cubic")
+    with pytest.raises(ValueError, match="dimensions=0"):
+        Quadratic(dimensions=0)
+    model, loss = regression.flat.network, regression.loss_fn
+    data = tf.data.Dataset.from_tensor_slices(([[1.0, 2.0, 3.0]], [[1.0]]))
+    with pytest.raises(ValueError, match="batch_size=0"):
+        ModelProblem(model, loss, data, batch_size=0)
+    with pytest.raises(ValueError, match="finite"):
+        ModelProblem(model, loss, data.repeat())
+    with pytest.raises(ValueError, match="not built"):
+        ModelProblem(keras.Sequential([keras.layers.Dense(1)]), loss, data)
