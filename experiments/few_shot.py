@@ -22,17 +22,10 @@ from experiments.few_shot_data import make_episodes
 from meta_keras import callbacks, metrics, pictures
 
 FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(program)
 flags.adopt_module_key_flags(few_shot_data)
 flags.adopt_module_key_flags(few_shot_learner)
 
-flags.DEFINE_string("logdir", None, "Folder of the run; runs/METHOD-Nway-Kshot if not given.")
-flags.DEFINE_integer(
-    "seed",
-    0,
-    "Seed of initial weights and of all episodes.",
-    lower_bound=0,
-    upper_bound=2**32 - 1,
-)
 flags.DEFINE_integer("episodes", 22000, "Training episodes.", lower_bound=1)
 flags.DEFINE_integer("meta_batch", 2, "Episodes an update.", lower_bound=1)
 flags.DEFINE_float("learning_rate", 2e-3, "Adam's first rate; cosine decay to 0.", lower_bound=0.0)
@@ -45,12 +38,6 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("validation_interval", 2000, "Episodes between validations.", lower_bound=1)
 flags.DEFINE_integer("validation_episodes", 100, "Episodes of a validation.", lower_bound=2)
 flags.DEFINE_integer("test_episodes", 600, "Test episodes.", lower_bound=2)
-flags.DEFINE_bool(
-    "eval_only",
-    False,
-    "Only evaluate: the best weights in logdir, or a preset in a new one.",
-)
-flags.DEFINE_bool("resume", True, "Continue the run found in --logdir.")
 
 flags.register_multi_flags_validator(
     ["episodes", "meta_batch", "validation_interval"],
@@ -248,7 +235,7 @@ def main():
             "seed": FLAGS.seed,
             "train_episodes": state["epoch"] * interval,
             "best_episode": state["best_epoch"] * interval,
-            "validation_accuracy": state["best_accuracy"] if state["epoch"] else None,
+            "validation_accuracy": state["best"],
             "preset": FLAGS.preset,
             "wall_seconds": state["seconds"],
             "versions": files.versions(),

@@ -12,6 +12,11 @@ from meta_keras.callbacks import CheckpointError, NonFiniteLoss
 from meta_keras.data import DatasetError
 from meta_keras.presets import PresetError
 
+flags.DEFINE_string("logdir", None, "Folder of the run; one under runs/ if not given.")
+flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0, upper_bound=2**32 - 1)
+flags.DEFINE_bool("eval_only", False, "Only evaluate the best weights in logdir, or a preset.")
+flags.DEFINE_bool("resume", True, "Continue the run found in --logdir.")
+
 FLAGS_FILE = "flags.json"
 USER_ERRORS = (DatasetError, CheckpointError, NonFiniteLoss, PresetError)
 

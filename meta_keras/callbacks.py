@@ -29,28 +29,28 @@ class Checkpoint(keras.callbacks.Callback):
 
     `folder/<epoch>/` holds `learner.keras` (weights and optimizer) and `state.json`. The folder
     gets its name only when it is complete and is deleted only after its successor is, so at any
-    moment at least one checkpoint is whole. The weights of the epoch with the best validation
-    accuracy are kept as `best.keras` beside `folder`.
+    moment at least one checkpoint is whole. The weights of the epoch with the best `monitor` are
+    kept as `best.keras` beside `folder`.
 
     Args:
         folder: path; made when first needed.
         state: dict that goes into `state.json`; `resume` returns it. `NEW`, that of a run not yet
             begun, by default.
+        monitor: the entry of Keras' logs that is best when highest, or lowest if it is a loss.
     """
 
-    NEW = types.MappingProxyType(
-        {"epoch": 0, "best_epoch": 0, "best_accuracy": -1.0, "seconds": 0.0}
-    )
+    NEW = types.MappingProxyType({"epoch": 0, "best_epoch": 0, "best": None, "seconds": 0.0})
 
-    def __init__(self, folder, state=None):
+    def __init__(self, folder, state=None, monitor="val_accuracy"):
         super().__init__()
+        self.monitor = monitor
         self.folder = pathlib.Path(folder)
         self.best_file = self.folder.parent / "best.keras"
         self.state = dict(state or self.NEW)
 
     @classmethod
-    def resume(cls, folder):
-        """The newest checkpoint: `(callback, compiled learner)`, or None if there is none.
+    def resume(cls, folder, monitor="val_accuracy"):
+        """The newest checkpoint: `(callback, compiled model)`, or None if there is none.
 
         Raises:
             CheckpointError: the newest checkpoint is damaged.
@@ -69,7 +69,7 @@ class Checkpoint(keras.callbacks.Callback):
                 f"The checkpoint {newest} is damaged ({error}). Delete that folder to start anew, "
                 "or name another one."
             ) from error
-        return cls(folder, state), learner
+        return cls(folder, state, monitor), learner
 
     def load_best(self):
         """The learner with the best weights so far, not compiled.
@@ -89,8 +89,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.state.update(epoch=epoch + 1, seconds=time.monotonic() - self._began)
-        if logs["val_accuracy"] > self.state["best_accuracy"]:
-            self.state.update(best_epoch=epoch + 1, best_accuracy=float(logs["val_accuracy"]))
+        value, best = float(logs[self.monitor]), self.state["best"]
+        if best is None or (value < best if "loss" in self.monitor else value > best):
+            self.state.update(best_epoch=epoch + 1, best=value)
             part = self.best_file.with_suffix(".tmp.keras")
             self.model.save(part, include_optimizer=False)
             os.replace(part, self.best_file)
@@ -152,12 +153,13 @@ class Progress(keras.callbacks.Callback):
         update_episodes: episodes of one update (the meta-batch).
     """
 
-    def __init__(self, episodes_per_epoch, episodes, update_episodes, stream=None):
+    def __init__(self, episodes_per_epoch, episodes, update_episodes, stream=None, unit="episode"):
         super().__init__()
         self.episodes_per_epoch = episodes_per_epoch
         self.episodes = episodes
         self.update_episodes = update_episodes
         self.stream = stream or sys.stdout
+        self.unit = unit
         self.rate = None
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -184,15 +186,18 @@ class Progress(keras.callbacks.Callback):
 
     def _line(self, done, logs):
         parts = [
-            f"episode {done:>{len(f'{self.episodes:,}')},}/{self.episodes:,}",
+            f"{self.unit} {done:>{len(f'{self.episodes:,}')},}/{self.episodes:,}",
             f"loss {logs['loss']:.3f}",
-            f"accuracy {logs['accuracy']:6.1%}",
         ]
+        if "accuracy" in logs:
+            parts.append(f"accuracy {logs['accuracy']:6.1%}")
         if "val_accuracy" in logs:
             parts.append(f"validation {logs['val_accuracy']:6.1%}")
+        elif "val_loss" in logs:
+            parts.append(f"validation {logs['val_loss']:.4g}")
         if self.rate:
             left = (self.episodes - done) / self.rate
-            parts.append(f"{self.rate:.1f} episodes/s")
+            parts.append(f"{self.rate:.1f} {self.unit}s/s")
             parts.append(f"{int(left // 60)}:{int(left % 60):02d} left")
         return "  ".join(parts)
 

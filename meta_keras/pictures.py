@@ -1,4 +1,6 @@
-"""Pictures of episodes."""
+"""Pictures of episodes and of optimizations."""
+
+import itertools
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -79,6 +81,48 @@ def episode_picture(support_images, support_labels, query_images, query_labels, 
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.86, wspace=0.08, hspace=0.3)
     canvas.draw()
     return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def loss_curves_figure(optimizers, horizon):
+    """Loss over steps of several optimizers: mean and 95 % band, named at the end of each curve.
+
+    Args:
+        optimizers: dict from a name to a dict with `curve` and `curve_ci95`, lists of the mean
+            loss after 0, 1, ... steps and of the half width of its interval.
+        horizon: the number of steps the learned optimizer was trained for, marked by a line.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    ends = []
+    for number, (name, optimizer) in enumerate(optimizers.items()):
+        curve, band = np.array(optimizer["curve"]), np.array(optimizer["curve_ci95"])
+        steps, color = np.arange(len(curve)), f"C{number}"
+        axes.plot(steps, curve, color=color, linewidth=2.2 if name == "learned" else 1.3)
+        low = np.maximum(curve - band, curve / 100)
+        axes.fill_between(steps, low, curve + band, color=color, alpha=0.2, linewidth=0)
+        if np.isfinite(curve[-1]):
+            ends.append([np.log(curve[-1]), name, color])
+    axes.set_yscale("log")
+    finite = np.array([c for o in optimizers.values() for c in o["curve"] if np.isfinite(c)])
+    top = 3 * max(optimizer["curve"][0] for optimizer in optimizers.values())
+    axes.set_ylim(finite.min() / 1.5, min(finite.max() * 1.5, top))
+    # Labels side by side where the curves end, moved apart where they would overlap.
+    gap = np.ptp(np.log(axes.get_ylim())) / 18
+    ends.sort(key=lambda end: end[0])
+    for below, above in itertools.pairwise(ends):
+        above[0] = max(above[0], below[0] + gap)
+    for height, name, color in ends:
+        place = (1.01 * (len(curve) - 1), np.exp(height))
+        axes.annotate(name, place, color=color, va="center", annotation_clip=False)
+    axes.axvline(horizon, color="grey", linewidth=0.8, linestyle=":")
+    axes.text(horizon, axes.get_ylim()[1], " trained for", fontsize=8, color="grey", va="top")
+    axes.set(xlabel="step", ylabel="loss", xlim=(0, len(curve) - 1))
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
 
 
 def _show(axis, image, frame):

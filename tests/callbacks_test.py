@@ -77,7 +77,16 @@ def test_best_weights_are_those_of_the_best_validation(learner, tmp_path):
     best = keras.models.load_model(tmp_path / "best.keras", compile=False)
     assert float(tf.reshape(best.cell.input_gate_bias, [-1])[0]) == 1.0
     state = json.loads((tmp_path / "checkpoints" / "000004" / "state.json").read_text())
-    assert (state["best_epoch"], state["best_accuracy"]) == (2, 0.9)
+    assert (state["best_epoch"], state["best"]) == (2, 0.9)
+
+
+def test_the_best_loss_is_the_lowest(learner, tmp_path):
+    checkpoint = callbacks.Checkpoint(tmp_path / "checkpoints", monitor="val_loss")
+    checkpoint.set_model(learner)
+    checkpoint.on_train_begin()
+    for epoch, loss in enumerate([0.5, 0.2, 0.3]):
+        checkpoint.on_epoch_end(epoch, {"val_loss": loss})
+    assert (checkpoint.state["best_epoch"], checkpoint.state["best"]) == (2, 0.2)
 
 
 def test_an_interrupted_save_leaves_the_checkpoint_before_it(learner, tmp_path, monkeypatch):
