@@ -104,14 +104,15 @@ def loss_curves_figure(optimizers, horizon):
         axes.plot(steps, curve, color=color, linewidth=2.2 if name == "learned" else 1.3)
         low = np.maximum(curve - band, curve / 100)
         axes.fill_between(steps, low, curve + band, color=color, alpha=0.2, linewidth=0)
-        if np.isfinite(curve[-1]):
-            ends.append([np.log(curve[-1]), name, color])
+        ends.append([curve[-1], name, color])
     axes.set_yscale("log")
     finite = np.array([c for o in optimizers.values() for c in o["curve"] if np.isfinite(c)])
     top = 3 * max(optimizer["curve"][0] for optimizer in optimizers.values())
     axes.set_ylim(finite.min() / 1.5, min(finite.max() * 1.5, top))
     # Labels side by side where the curves end, moved apart where they would overlap.
-    gap = np.ptp(np.log(axes.get_ylim())) / 18
+    limits = np.log(axes.get_ylim())
+    gap = np.ptp(limits) / 18
+    ends = [[np.clip(np.log(end), *limits), *label] for end, *label in ends if np.isfinite(end)]
     ends.sort(key=lambda end: end[0])
     for below, above in itertools.pairwise(ends):
         above[0] = max(above[0], below[0] + gap)

@@ -1,8 +1,8 @@
-"""Tests of the picture of an episode."""
+"""Tests of the pictures."""
 
 import numpy as np
 
-from meta_keras.pictures import episode_picture
+from meta_keras.pictures import episode_picture, loss_curves_figure
 
 
 def _picture(logits):
@@ -26,3 +26,23 @@ def test_right_answers_are_green_and_wrong_ones_red():
     wrong = np.roll(right, 1, axis=1)
     assert _pixels(_picture(wrong), [0, 128, 0]) == 0
     assert _pixels(_picture(wrong), [255, 0, 0]) > 0
+
+
+def test_curves_are_named_where_they_end():
+    steps = np.arange(11)
+    curves = {"learned": 0.5**steps, "Adam": 0.8**steps, "SGD": 1e3**steps, "lost": steps * np.nan}
+    table = {
+        name: {"curve": curve.tolist(), "curve_ci95": (0.1 * curve).tolist()}
+        for name, curve in curves.items()
+    }
+    table["lost"]["curve"][0] = 1.0
+    figure = loss_curves_figure(table, horizon=5)
+    (axes,) = figure.axes
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "log" and low < 0.5**10 and high < 100
+    labels = {text.get_text(): text.xy for text in axes.texts if text.get_text() in curves}
+    assert set(labels) == {"learned", "Adam", "SGD"}
+    assert all(low <= y <= high * 1.01 for _, y in labels.values())
+    np.testing.assert_allclose(labels["learned"][1], 0.5**10)
+    line = next(line for line in axes.lines if line.get_linewidth() > 2)
+    np.testing.assert_array_equal(line.get_ydata(), curves["learned"])
