@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from meta_keras import GradientBasedLearner, LSTMMetaLearner, presets
+from meta_keras import GradientBasedLearner, LearnedOptimizer, LSTMMetaLearner, presets
 from meta_keras.layers import GatedLSTMCell, GradientDescentCell
 from meta_keras.presets import PresetError
 
@@ -77,10 +77,15 @@ def test_preset_of_another_class(make_network, tmp_path):
 
 @pytest.mark.parametrize("name", presets.builtin_presets())
 def test_built_in_preset(name):
-    learner = LSTMMetaLearner.from_preset(name)
     card = presets.preset_card(name)
     json.dumps(card)
-    assert {"dataset", "split", "nway", "kshot", "test_accuracy", "command"} <= set(card)
-    assert learner.network.output_shape[-1] == card["nway"]
+    if "problem" in card:
+        optimizer = LearnedOptimizer.from_preset(name)
+        assert {"command", "optimizers", "steps", "works", "fails"} <= set(card)
+        assert optimizer.cell.trainable_variables
+    else:
+        learner = LSTMMetaLearner.from_preset(name)
+        assert {"dataset", "split", "nway", "kshot", "test_accuracy", "command"} <= set(card)
+        assert learner.network.output_shape[-1] == card["nway"]
     size = (presets.find_preset(name) / presets.MODEL_FILE).stat().st_size
     assert size < 2**20

@@ -5,6 +5,9 @@ import math
 import keras
 import tensorflow as tf
 
+from meta_keras.optimizers.trainer import OptimizerTrainer
+from meta_keras.presets import PresetError, load_preset, save_preset
+
 UNSUPPORTED = (
     "weight_decay",
     "clipnorm",
@@ -61,6 +64,37 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             cell.build((None,))
             cell.built = True
         self.cell = cell
+
+    @classmethod
+    def from_preset(cls, preset, **kwargs):
+        """A trained optimizer.
+
+        Args:
+            preset: name of a preset inside the package (`meta_keras.presets.builtin_presets()`),
+                or the path of a folder written by `save_to_preset`.
+            **kwargs: as for the class.
+
+        Raises:
+            PresetError: there is no such preset, it is damaged, or holds something else.
+        """
+        trainer = load_preset(preset)
+        if not isinstance(trainer, OptimizerTrainer):
+            raise PresetError(
+                f"preset={str(preset)!r} holds a {type(trainer).__name__}, not an optimizer."
+            )
+        return cls(trainer.cell, **kwargs)
+
+    def save_to_preset(self, path, card=None):
+        """Writes the cell to a new folder `path` for `from_preset`; its state is not kept.
+
+        Args:
+            path: a folder that does not exist yet or is empty.
+            card: JSON-able dict: how the weights were made and what they reach.
+
+        Raises:
+            PresetError: `path` exists and is not an empty folder.
+        """
+        save_preset(OptimizerTrainer(self.cell, size=1), path, card)
 
     def build(self, variables):
         if self.built:

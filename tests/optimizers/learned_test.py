@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from meta_keras import LSTMMetaLearner
 from meta_keras.layers import CoordinatewiseLSTM, GradientDescentCell
+from meta_keras.networks import conv4
 from meta_keras.optimizers import LearnedOptimizer
+from meta_keras.presets import PresetError, preset_card
 from meta_keras.unroll import unroll
 
 
@@ -155,3 +158,18 @@ def test_gradient_accumulation(data):
     learned = _model(LearnedOptimizer(GradientDescentCell(0.1), gradient_accumulation_steps=2))
     sgd = _model(keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
     np.testing.assert_allclose(_fit(learned, data, 6), _fit(sgd, data, 6), rtol=1e-5)
+
+
+def test_preset(cell, data, tmp_path):
+    LearnedOptimizer(cell).save_to_preset(tmp_path / "mine", {"problem": "sums"})
+    loaded = LearnedOptimizer.from_preset(tmp_path / "mine", name="mine")
+    assert loaded.name == "mine"
+    assert preset_card(tmp_path / "mine") == {"problem": "sums"}
+    expected = _fit(_model(LearnedOptimizer(cell)), data, 3)
+    assert _fit(_model(loaded), data, 3) == expected
+
+
+def test_preset_of_something_else(tmp_path):
+    LSTMMetaLearner(conv4(5, filters=2)).save_to_preset(tmp_path / "learner")
+    with pytest.raises(PresetError, match="holds a LSTMMetaLearner, not an optimizer"):
+        LearnedOptimizer.from_preset(tmp_path / "learner")
