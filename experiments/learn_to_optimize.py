@@ -29,7 +29,10 @@ FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(program)
 
 flags.DEFINE_enum(
-    "problem", "quadratic", ["quadratic"], "What is optimized, and learned to be optimized."
+    "problem",
+    "quadratic",
+    ["quadratic", "mnist"],
+    "What is optimized: quadratics, or a network with 20 sigmoid units on MNIST.",
 )
 flags.DEFINE_enum(
     "variant",
@@ -37,6 +40,7 @@ flags.DEFINE_enum(
     ["gaussian", "uniform"],
     "Coefficients of the quadratics: N(0, 1) as in the paper, or U[0, 1) as in its code.",
 )
+flags.DEFINE_string("data_dir", None, "TFDS folder (mnist); TFDS' own default if not given.")
 flags.DEFINE_integer("optimizations", 3000, "Optimizations to learn from.", lower_bound=1)
 flags.DEFINE_integer("steps", 100, "Steps of an optimization.", lower_bound=1)
 flags.DEFINE_integer("unroll_steps", 20, "Steps of a truncation.", lower_bound=1)
@@ -90,7 +94,7 @@ flags.register_validator(
 for _name in ("learning_rate", "clip_norm", "output_scale"):
     flags.register_validator(_name, lambda v: v > 0, "must be positive")
 
-NOT_SETTINGS = {"logdir", "eval_only", "resume", "test_runs", "test_steps"}
+NOT_SETTINGS = {"data_dir", "logdir", "eval_only", "resume", "test_runs", "test_steps"}
 # Optimizations of these streams never meet: training counts up from seed * 1,000,000,007.
 STREAMS = {"validation": -1_000_000, "tuning": -2_000_000, "test": -3_000_000}
 BASELINES = {
@@ -241,7 +245,10 @@ def main():
     settings = {name: value for name, value in values.items() if name not in NOT_SETTINGS}
     if FLAGS.eval_only and not program.saved_settings(logdir):
         raise program.UsageError(f"--eval_only: there is no trained optimizer in {logdir}.")
-    problem = problems.Quadratic(FLAGS.variant)
+    if FLAGS.problem == "mnist":
+        problem = problems.mnist_mlp(FLAGS.data_dir)
+    else:
+        problem = problems.Quadratic(FLAGS.variant)
     folder = program.open_logdir(logdir, settings, FLAGS.resume)
     if FLAGS.eval_only:
         checkpoint, _ = callbacks.Checkpoint.resume(folder / "checkpoints")

@@ -1,6 +1,12 @@
 """Character data sets and the few-shot episodes drawn from them."""
 
-from meta_keras.data.characters import Characters, DatasetError, choose_dataset, load_characters
+from meta_keras.data.characters import (
+    Characters,
+    DatasetError,
+    choose_dataset,
+    load_characters,
+    prepare,
+)
 from meta_keras.data.episodes import episodes, sample_episode
 from meta_keras.data.splits import gather_classes, split_classes
 
@@ -11,6 +17,7 @@ __all__ = [
     "episodes",
     "gather_classes",
     "load_characters",
+    "prepare",
     "sample_episode",
     "split_classes",
 ]

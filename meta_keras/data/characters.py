@@ -60,8 +60,7 @@ def load_characters(dataset="omniglot", data_dir=None, manual_dir=None, size=28)
         DatasetError: the data cannot be downloaded, are damaged or only half there.
     """
     builder = _builder(dataset, data_dir)
-    if not builder.is_prepared():
-        _prepare(builder, manual_dir)
+    prepare(builder, manual_dir)
     fingerprint = _fingerprint(builder)
     cache_files = _cache_files(builder, size)
     for file in cache_files:
@@ -92,7 +91,7 @@ def choose_dataset(data_dir=None, manual_dir=None):
     if problem:
         return "glyphs", f"Omniglot is not prepared in {builder.data_dir} and {problem}."
     try:
-        _prepare(builder, None)
+        prepare(builder)
     except DatasetError as error:
         return "glyphs", str(error)
     return "omniglot", "Omniglot was downloaded."
@@ -120,7 +119,19 @@ def _download_problem(builder):
     return None
 
 
-def _prepare(builder, manual_dir):
+def prepare(builder, manual_dir=None):
+    """Prepares a TFDS data set unless it is prepared already.
+
+    Args:
+        builder: a `tfds.core.DatasetBuilder`.
+        manual_dir: folder with the builder's official files, used instead of a download after
+            their checksums have been verified.
+
+    Raises:
+        DatasetError: the files cannot be had, are not the official ones, or cannot be written.
+    """
+    if builder.is_prepared():
+        return
     if manual_dir and builder.url_infos:
         _verify_manual_files(builder, pathlib.Path(manual_dir).expanduser())
     else:

@@ -217,4 +217,5 @@ def loss_curves(cell, problem, seeds, steps):
         last = problem.loss(parameters, seed, tf.constant(steps, tf.int64))
         return losses.write(steps, last).stack()
 
+    curve = curve.get_concrete_function(tf.TensorSpec([], tf.int64))
     return tf.stack([curve(tf.constant(seed, tf.int64)) for seed in seeds]).numpy()

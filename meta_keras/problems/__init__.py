@@ -1,7 +1,8 @@
 """Optimizees: what a learned optimizer is trained on and measured with."""
 
+from meta_keras.problems.mnist import mnist_mlp
 from meta_keras.problems.model import ModelProblem
 from meta_keras.problems.problem import Problem
 from meta_keras.problems.quadratic import Quadratic
 
-__all__ = ["ModelProblem", "Problem", "Quadratic"]
+__all__ = ["ModelProblem", "Problem", "Quadratic", "mnist_mlp"]

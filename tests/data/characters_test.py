@@ -155,8 +155,8 @@ def test_cache_is_as_readable_as_any_new_file(tiny):
 def test_a_download_that_fails_leaves_glyphs(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_download_problem", lambda builder: None)
 
-    def broken(builder, manual_dir):
+    def broken(builder):
         raise DatasetError("the archive is not the official one")
 
-    monkeypatch.setattr(module, "_prepare", broken)
+    monkeypatch.setattr(module, "prepare", broken)
     assert choose_dataset(tmp_path) == ("glyphs", "the archive is not the official one")

@@ -1,11 +1,13 @@
 """Tests of the problems: pure functions of their seed, with the right values."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras.problems import ModelProblem, Quadratic
+from meta_keras.problems import ModelProblem, Quadratic, mnist_mlp
 
 
 @pytest.fixture
@@ -94,3 +96,18 @@ def test_bad_arguments(regression):
         ModelProblem(model, loss, data.repeat())
     with pytest.raises(ValueError, match="not built"):
         ModelProblem(keras.Sequential([keras.layers.Dense(1)]), loss, data)
+
+
+def test_mnist_network(omniglot_dir):
+    if not (pathlib.Path(omniglot_dir) / "mnist").is_dir():
+        pytest.skip("MNIST is not prepared beside Omniglot")
+    problem = mnist_mlp(omniglot_dir)
+    assert problem.size == 784 * 20 + 20 + 20 * 10 + 10 == 15_910
+    assert problem.x.shape == (60_000, 784) and problem.y.shape == (60_000,)
+    assert 0 == np.min(problem.x) < np.max(problem.x) == 1
+    start = problem.initial_parameters(_seed(0))
+    assert 0.0097 < np.std(start) < 0.0103
+    # Before learning, ten classes are equally likely.
+    np.testing.assert_allclose(problem.loss(start, _seed(0), _seed(0)), np.log(10), rtol=0.05)
+    wide = mnist_mlp(omniglot_dir, units=(40, 20), activation="relu")
+    assert wide.size == 784 * 40 + 40 + 40 * 20 + 20 + 20 * 10 + 10
