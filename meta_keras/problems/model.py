@@ -25,6 +25,7 @@ class ModelProblem(Problem):
 
     Example:
 
+    >>> import keras
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> data = tf.data.Dataset.from_tensor_slices((tf.eye(2), [[1.0], [0.0]]))
     >>> ModelProblem(model, keras.losses.MeanSquaredError(), data, batch_size=4).size
