@@ -5,53 +5,53 @@
 The same command again continues an interrupted run, and re-evaluates a finished one.
 """
 
+import json
 import os
+import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from experiments import files, program
-from meta_keras import callbacks, metrics, pictures, problems
-from meta_keras.layers import (
-    AdamCell,
-    CoordinatewiseLSTM,
-    GradientDescentCell,
-    NesterovCell,
-    RMSpropCell,
-)
-from meta_keras.optimizers import OptimizerTrainer, loss_curves, truncations
+from experiments import files, optimizer_comparison, optimizer_problems, program
+from experiments.optimizer_comparison import seeds
+from meta_keras import LearnedOptimizer, callbacks, pictures
+from meta_keras.layers import CoordinatewiseLSTM, GroupedCell, is_convolution_kernel
+from meta_keras.optimizers import OptimizationSummaries, OptimizerTrainer, truncations
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(program)
+flags.adopt_module_key_flags(optimizer_problems)
+flags.adopt_module_key_flags(optimizer_comparison)
 
-flags.DEFINE_enum(
-    "problem",
-    "quadratic",
-    ["quadratic", "mnist"],
-    "What is optimized: quadratics, or a network with 20 sigmoid units on MNIST.",
+flags.DEFINE_string("preset", None, "With --eval_only: test this preset (a name or a folder).")
+flags.DEFINE_integer("optimizations", 1500, "Optimizations to learn from.", lower_bound=1)
+flags.DEFINE_integer(
+    "steps",
+    100,
+    "Steps of an optimization, after which optimizers are compared.",
+    lower_bound=1,
 )
-flags.DEFINE_enum(
-    "variant",
-    "gaussian",
-    ["gaussian", "uniform"],
-    "Coefficients of the quadratics: N(0, 1) as in the paper, or U[0, 1) as in its code.",
+flags.DEFINE_list(
+    "curriculum",
+    None,
+    "Growing numbers of steps, such as 50,100,200: each is trained on for an equal share of the "
+    "updates that --optimizations of --steps would be (Chen et al. 2020).",
 )
-flags.DEFINE_string("data_dir", None, "TFDS folder (mnist); TFDS' own default if not given.")
-flags.DEFINE_integer("optimizations", 3000, "Optimizations to learn from.", lower_bound=1)
-flags.DEFINE_integer("steps", 100, "Steps of an optimization.", lower_bound=1)
 flags.DEFINE_integer("unroll_steps", 20, "Steps of a truncation.", lower_bound=1)
 flags.DEFINE_bool("second_order", False, "Differentiate through the gradients the cell sees.")
+flags.DEFINE_bool("recompute", False, "Gradient checkpointing, for a large --unroll_steps.")
 flags.DEFINE_list("units", ["20", "20"], "Widths of the LSTM layers.")
+flags.DEFINE_bool("grouped", False, "A cell of its own for the kernels of convolutions.")
 flags.DEFINE_enum(
     "preprocessing",
-    "rnnprop",
-    ["none", "log_and_sign", "rnnprop"],
+    "combined",
+    ["none", "log_and_sign", "rnnprop", "combined"],
     "What the cell sees of a gradient: itself (the paper on quadratics), its logarithm and "
-    "sign (on networks), or gradient and mean over the root mean square (Lv et al. 2017).",
+    "sign (on networks), gradient and mean over the root mean square (Lv et al. 2017), or both "
+    "of the latter.",
 )
 flags.DEFINE_float("output_scale", 0.1, "Factor on the cell's output.", lower_bound=0.0)
 flags.DEFINE_float(
@@ -60,21 +60,30 @@ flags.DEFINE_float(
     "s: every coordinate is scaled by exp(U(-s, s)) in training (Lv et al. 2017).",
     lower_bound=0.0,
 )
+flags.DEFINE_enum(
+    "loss_weights",
+    "equal",
+    ["equal", "linear"],
+    "Weights w_t of the meta-loss: all 1 as in the paper, or growing with t.",
+)
 flags.DEFINE_float("learning_rate", 3e-3, "Adam's first rate; cosine decay to 0.", lower_bound=0.0)
 flags.DEFINE_float("clip_norm", 1.0, "Global norm of the meta-gradient at most.", lower_bound=0.0)
 flags.DEFINE_integer(
     "validation_interval", 100, "Optimizations between validations.", lower_bound=1
-)
-flags.DEFINE_integer("validation_runs", 20, "Optimizations of a validation.", lower_bound=2)
-flags.DEFINE_integer("test_runs", 100, "Fresh optimizations of the test.", lower_bound=2)
-flags.DEFINE_integer(
-    "test_steps", 200, "Steps shown of a test optimization, at least --steps.", lower_bound=1
 )
 
 flags.register_multi_flags_validator(
     ["steps", "unroll_steps"],
     lambda f: f["steps"] % f["unroll_steps"] == 0,
     "--steps must be a multiple of --unroll_steps",
+)
+flags.register_multi_flags_validator(
+    ["curriculum", "unroll_steps"],
+    lambda f: all(
+        h.isdecimal() and int(h) > 0 and int(h) % f["unroll_steps"] == 0
+        for h in f["curriculum"] or []
+    ),
+    "--curriculum must be positive multiples of --unroll_steps such as 100,200",
 )
 flags.register_multi_flags_validator(
     ["steps", "test_steps"],
@@ -94,16 +103,10 @@ flags.register_validator(
 for _name in ("learning_rate", "clip_norm", "output_scale"):
     flags.register_validator(_name, lambda v: v > 0, "must be positive")
 
-NOT_SETTINGS = {"data_dir", "logdir", "eval_only", "resume", "test_runs", "test_steps"}
-# Optimizations of these streams never meet: training counts up from seed * 1,000,000,007.
-STREAMS = {"validation": -1_000_000, "tuning": -2_000_000, "test": -3_000_000}
-BASELINES = {
-    "SGD": GradientDescentCell,
-    "Nesterov": NesterovCell,
-    "RMSprop": RMSpropCell,
-    "Adam": AdamCell,
-}
-RATES = [float(f"{digit}e{exponent}") for exponent in range(-4, 1) for digit in (1, 2, 5)]
+NOT_SETTINGS = {
+    "data_dir", "manual_dir", "logdir", "eval_only", "resume", "test_runs", "test_steps",
+    "generalize", "generalize_runs",
+}  # fmt: skip
 
 
 def set_up_runtime():
@@ -111,77 +114,81 @@ def set_up_runtime():
     keras.utils.set_random_seed(FLAGS.seed)
 
 
-def seeds(stream, count):
-    return range(STREAMS[stream], STREAMS[stream] - count, -1)
+def horizons():
+    """Steps of an optimization in training, one after the other."""
+    return [int(horizon) for horizon in FLAGS.curriculum or [FLAGS.steps]]
 
 
 def new_trainer(problem, updates):
-    cell = CoordinatewiseLSTM(
-        tuple(int(width) for width in FLAGS.units),
-        FLAGS.preprocessing,
-        output_scale=FLAGS.output_scale,
-    )
+    def new_cell():
+        return CoordinatewiseLSTM(
+            tuple(int(width) for width in FLAGS.units),
+            FLAGS.preprocessing,
+            output_scale=FLAGS.output_scale,
+        )
+
+    cell = new_cell()
+    if FLAGS.grouped:
+        cell = GroupedCell([new_cell(), cell], [is_convolution_kernel])
+    longest = max(horizons())
     trainer = OptimizerTrainer(
         cell,
         problem,
         unroll_steps=FLAGS.unroll_steps,
         second_order=FLAGS.second_order,
         random_scale=FLAGS.random_scale,
+        loss_weights=range(1, longest + 1) if FLAGS.loss_weights == "linear" else None,
+        recompute=FLAGS.recompute,
     )
     rate = keras.optimizers.schedules.CosineDecay(FLAGS.learning_rate, updates)
     trainer.compile(keras.optimizers.Adam(rate, global_clipnorm=FLAGS.clip_norm))
     return trainer
 
 
-class Validation(keras.callbacks.Callback):
-    """Puts the mean loss along fresh optimizations into the logs, as `val_loss`."""
-
-    def __init__(self, problem, folder, updates):
-        super().__init__()
-        self.problem = problem
-        self.updates = updates
-        self.writer = tf.summary.create_file_writer(str(folder / "validation"))
-
-    def on_epoch_end(self, epoch, logs=None):
-        curves = loss_curves(
-            self.model.cell, self.problem, seeds("validation", FLAGS.validation_runs), FLAGS.steps
-        )
-        logs["val_loss"] = float(curves[:, 1:].mean())
-        with self.writer.as_default(step=(epoch + 1) * self.updates):
-            tf.summary.scalar("meta_loss", logs["val_loss"])
-            tf.summary.scalar("final_loss", curves[:, -1].mean())
-            tf.summary.scalar("training_meta_loss", logs["loss"])
-        self.writer.flush()
-
-
-def train(folder, problem):
-    """Trains or continues to the end; returns the best cell and the last checkpoint's state."""
+def interval_updates():
+    """`(optimizations, updates)` between two validations; Keras' epoch."""
     interval = min(FLAGS.validation_interval, FLAGS.optimizations)
+    return interval, interval * FLAGS.steps // FLAGS.unroll_steps
+
+
+def train(folder, problems, baselines):
+    """Trains or continues to the end; returns the best cell and the last checkpoint's state."""
+    interval, updates = interval_updates()
     epochs = FLAGS.optimizations // interval
-    updates = interval * FLAGS.steps // FLAGS.unroll_steps
     resumed = callbacks.Checkpoint.resume(folder / "checkpoints", monitor="val_loss")
     if resumed:
         checkpoint, trainer = resumed
-        trainer.problem = problem
+        trainer.problem = problems.train
         print(f"Continuing after optimization {checkpoint.state['epoch'] * interval:,}.")
     else:
         checkpoint = callbacks.Checkpoint(folder / "checkpoints", monitor="val_loss")
-        trainer = new_trainer(problem, updates * epochs)
+        trainer = new_trainer(problems.train, updates * epochs)
     done = checkpoint.state["epoch"]
     if done < epochs:
         trainer.fit(
             truncations(
                 (epochs - done) * updates,
-                FLAGS.steps,
+                horizons(),
                 FLAGS.unroll_steps,
                 FLAGS.seed,
                 start=done * updates,
+                total=epochs * updates,
             ),
             epochs=epochs,
             initial_epoch=done,
             steps_per_epoch=updates,
             callbacks=[
-                Validation(problem, folder, updates),
+                OptimizationSummaries(
+                    folder,
+                    problems.validation,
+                    seeds("validation", FLAGS.validation_runs),
+                    max(horizons()),
+                    updates,
+                    {
+                        name: optimizer_comparison.BASELINES[name](row["learning_rate"])
+                        for name, row in baselines.items()
+                    },
+                ),
                 callbacks.StopOnNonFiniteLoss(updates),
                 callbacks.Progress(updates, epochs * updates, 1, unit="update"),
                 checkpoint,
@@ -192,75 +199,66 @@ def train(folder, problem):
     return checkpoint.load_best().cell, checkpoint.state
 
 
-def tuned(make_cell, problem):
-    """The rate with the best mean final loss of a grid, and the grid with those losses.
-
-    The best three of `--validation_runs` optimizations are tried on as many as the test has, so
-    that a rate at which few runs diverge does not win by luck.
-    """
-
-    def final_losses(rates, count):
-        runs = seeds("tuning", count)
-        return {
-            rate: float(loss_curves(make_cell(rate), problem, runs, FLAGS.steps)[:, -1].mean())
-            for rate in rates
-        }
-
-    def best(grid):
-        return sorted((rate for rate in grid if np.isfinite(grid[rate])), key=grid.get)
-
-    grid = final_losses(RATES, FLAGS.validation_runs)
-    finalists = final_losses(best(grid)[:3], FLAGS.test_runs)
-    return best(finalists)[0], {**grid, **finalists}
+def baselines_of(folder, problem):
+    """The baselines with their tuned rates; tuned once for a run's folder."""
+    file = folder / "baselines.json"
+    key = {"validation_runs": FLAGS.validation_runs, "test_runs": FLAGS.test_runs}
+    if file.exists():
+        saved = json.loads(file.read_text())
+        if {name: saved.get(name) for name in key} == key:
+            return saved["baselines"]
+    print("Tuning the learning rate of every baseline ...", flush=True)
+    found = optimizer_comparison.tuned_baselines(problem, FLAGS.steps, FLAGS.test_runs)
+    files.write_json(file, {**key, "baselines": found})
+    return found
 
 
-def compare(learned, problem):
-    """`results.json`'s table of optimizers: the same starts and minibatches for all."""
-    runs = seeds("test", FLAGS.test_runs)
-    contenders = {"learned": (learned, None, None)}
-    for name, make_cell in BASELINES.items():
-        rate, grid = tuned(make_cell, problem)
-        contenders[name] = (make_cell(rate), rate, grid)
-    table = {}
-    print(f"\n{'optimizer':<10}{'rate':>8}{f'loss after {FLAGS.steps} steps':>28}")
-    for name, (cell, rate, grid) in contenders.items():
-        curves = loss_curves(cell, problem, runs, FLAGS.test_steps)
-        mean, ci95 = metrics.mean_and_ci95(curves[:, FLAGS.steps])
-        table[name] = {
-            "learning_rate": rate,
-            "final_loss_mean": mean,
-            "final_loss_ci95": ci95,
-            "curve": curves.mean(axis=0).tolist(),
-            "curve_ci95": (1.96 * curves.std(axis=0, ddof=1) / np.sqrt(len(curves))).tolist(),
-            "grid": grid,
-        }
-        print(f"{name:<10}{rate or '':>8}{mean:>18.5g} +- {ci95:.2g}", flush=True)
-    return table
+def default_logdir():
+    name = f"optimizer-{FLAGS.problem}"
+    if FLAGS.preset:
+        name += f"-{pathlib.Path(FLAGS.preset).name}"
+    return f"runs/{name}"
 
 
 def main():
+    optimizer_problems.set_defaults()
     set_up_runtime()
-    logdir = FLAGS.logdir or f"runs/optimizer-{FLAGS.problem}"
+    logdir = FLAGS.logdir or default_logdir()
+    if FLAGS.preset and not FLAGS.eval_only:
+        raise program.UsageError(f"--preset={FLAGS.preset} can only be tested: add --eval_only.")
+    if FLAGS.eval_only and not FLAGS.preset and not program.saved_settings(logdir):
+        raise program.UsageError(f"--eval_only: there is no trained optimizer in {logdir}.")
+    if FLAGS.generalize and FLAGS.problem != "mnist":
+        raise program.UsageError(f"--generalize needs --problem=mnist, not {FLAGS.problem}.")
+    if FLAGS.grouped and FLAGS.problem not in ("omniglot", "glyphs"):
+        raise program.UsageError(f"--grouped: --problem={FLAGS.problem} has no convolutions.")
+    preset = LearnedOptimizer.from_preset(FLAGS.preset) if FLAGS.preset else None
     values = program.module_flags(__name__)
     settings = {name: value for name, value in values.items() if name not in NOT_SETTINGS}
-    if FLAGS.eval_only and not program.saved_settings(logdir):
-        raise program.UsageError(f"--eval_only: there is no trained optimizer in {logdir}.")
-    if FLAGS.problem == "mnist":
-        problem = problems.mnist_mlp(FLAGS.data_dir)
-    else:
-        problem = problems.Quadratic(FLAGS.variant)
+    problems = optimizer_problems.load()
     folder = program.open_logdir(logdir, settings, FLAGS.resume)
-    if FLAGS.eval_only:
+    baselines = baselines_of(folder, problems.validation)
+    state = callbacks.Checkpoint.NEW
+    if preset:
+        cell = preset.cell
+    elif FLAGS.eval_only:
         checkpoint, _ = callbacks.Checkpoint.resume(folder / "checkpoints")
         cell, state = checkpoint.load_best().cell, checkpoint.state
     else:
         print(f"Learning to optimize {FLAGS.problem}; run folder {folder}")
-        cell, state = train(folder, problem)
-    print(f"Testing on {FLAGS.test_runs} fresh optimizations; every baseline's rate is tuned ...")
-    table = compare(cell, problem)
-    figure = pictures.loss_curves_figure(table, FLAGS.steps)
-    for ending in ("png", "svg"):
-        figure.savefig(folder / f"curves.{ending}", dpi=150)
+        cell, state = train(folder, problems, baselines)
+    print(f"Testing on {FLAGS.test_runs} fresh optimizations ...")
+    runs = seeds("test", FLAGS.test_runs)
+    table = optimizer_comparison.curve_table(
+        cell, baselines, problems.test, runs, FLAGS.steps, FLAGS.test_steps
+    )
+    optimizer_comparison.print_table(table, FLAGS.test_steps, [FLAGS.steps])
+    save_figure(folder / "curves", pictures.loss_curves_figure(table, FLAGS.steps))
+    transfer = None
+    if FLAGS.generalize:
+        transfer = optimizer_comparison.generalization(cell)
+        save_figure(folder / "generalization", pictures.loss_curves_panels(transfer))
+    interval, _ = interval_updates()
     files.write_json(
         folder / "results.json",
         {
@@ -270,15 +268,21 @@ def main():
             "steps": FLAGS.steps,
             "runs": FLAGS.test_runs,
             "optimizers": table,
+            "generalization": transfer,
             "seed": FLAGS.seed,
-            "train_optimizations": state["epoch"]
-            * min(FLAGS.validation_interval, FLAGS.optimizations),
+            "train_optimizations": state["epoch"] * interval,
             "wall_seconds": state["seconds"],
+            "preset": FLAGS.preset,
             "versions": files.versions(),
             "flags": values,
         },
     )
     print(f"Results: {folder / 'results.json'}; the curves: {folder / 'curves.png'}")
+
+
+def save_figure(stem, figure):
+    for ending in ("png", "svg"):
+        figure.savefig(stem.with_suffix(f".{ending}"), dpi=150)
 
 
 if __name__ == "__main__":

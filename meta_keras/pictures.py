@@ -56,7 +56,7 @@ def episode_picture(support_images, support_labels, query_images, query_labels, 
     accuracy = (chosen == query_labels).mean()
 
     figure = Figure(figsize=(0.62 * columns + 0.6, 0.82 * classes + 0.5), dpi=100)
-    canvas = FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)
     axes = figure.subplots(classes, columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
@@ -79,8 +79,7 @@ def episode_picture(support_images, support_labels, query_images, query_labels, 
                 color="green" if right else "red",
             )
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.86, wspace=0.08, hspace=0.3)
-    canvas.draw()
-    return np.array(canvas.buffer_rgba())[..., :3]
+    return figure_pixels(figure)
 
 
 def loss_curves_figure(optimizers, horizon):
@@ -96,7 +95,33 @@ def loss_curves_figure(optimizers, horizon):
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    _draw_loss_curves(figure.subplots(), optimizers, horizon)
+    return figure
+
+
+def loss_curves_panels(results):
+    """`loss_curves_figure` for several problems side by side.
+
+    Args:
+        results: dict from a description to a dict with `optimizers` as in `loss_curves_figure`.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    columns = min(3, len(results))
+    rows = -(-len(results) // columns)
+    figure = Figure(figsize=(5.2 * columns, 3.6 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False).flat
+    for axis, (description, result) in zip(axes, results.items(), strict=False):
+        _draw_loss_curves(axis, result["optimizers"])
+        axis.set_title(description, fontsize=10)
+    for axis in list(axes)[len(results) :]:
+        axis.set_axis_off()
+    return figure
+
+
+def _draw_loss_curves(axes, optimizers, horizon=None):
     ends = []
     for number, (name, optimizer) in enumerate(optimizers.items()):
         curve, band = np.array(optimizer["curve"]), np.array(optimizer["curve_ci95"])
@@ -119,11 +144,17 @@ def loss_curves_figure(optimizers, horizon):
     for height, name, color in ends:
         place = (1.01 * (len(curve) - 1), np.exp(height))
         axes.annotate(name, place, color=color, va="center", annotation_clip=False)
-    axes.axvline(horizon, color="grey", linewidth=0.8, linestyle=":")
-    axes.text(horizon, axes.get_ylim()[1], " trained for", fontsize=8, color="grey", va="top")
+    if horizon is not None:
+        axes.axvline(horizon, color="grey", linewidth=0.8, linestyle=":")
+        axes.text(horizon, axes.get_ylim()[1], " trained for", fontsize=8, color="grey", va="top")
     axes.set(xlabel="step", ylabel="loss", xlim=(0, len(curve) - 1))
     axes.spines[["top", "right"]].set_visible(False)
-    return figure
+
+
+def figure_pixels(figure):
+    """A figure as uint8 `[height, width, 3]`."""
+    figure.canvas.draw()
+    return np.array(figure.canvas.buffer_rgba())[..., :3]
 
 
 def _show(axis, image, frame):

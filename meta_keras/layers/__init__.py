@@ -4,6 +4,7 @@ from meta_keras.layers.cell import Cell
 from meta_keras.layers.coordinatewise_lstm import CoordinatewiseLSTM, CoordinatewiseLSTMState
 from meta_keras.layers.descent import AdamCell, GradientDescentCell, NesterovCell, RMSpropCell
 from meta_keras.layers.gated_lstm import GatedLSTMCell, GatedLSTMState
+from meta_keras.layers.grouped import GroupedCell, is_convolution_kernel
 from meta_keras.layers.preprocessing import LogAndSign
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "GatedLSTMCell",
     "GatedLSTMState",
     "GradientDescentCell",
+    "GroupedCell",
     "LogAndSign",
     "NesterovCell",
     "RMSpropCell",
+    "is_convolution_kernel",
 ]

@@ -16,6 +16,14 @@ class Cell(keras.layers.Layer):
     `build((P,))`; unless a subclass learns something per coordinate they do not depend on `P`.
     """
 
+    def prepare(self, variables):
+        """Tells the cell which variables its coordinates come from, in order, before it runs.
+
+        Args:
+            variables: list of objects with `shape` and `path`, such as Keras variables. Cells that
+                treat all coordinates alike, as most do, need not know.
+        """
+
     def initial_state(self, parameters):
         """The state before the first step for `parameters` of shape `[P]`; none by default."""
         return ()

@@ -9,7 +9,7 @@ from meta_keras.layers.cell import Cell
 from meta_keras.layers.lstm import lstm_step
 from meta_keras.layers.preprocessing import log_and_sign
 
-PREPROCESSING = ("none", "log_and_sign", "rnnprop")
+PREPROCESSING = ("none", "log_and_sign", "rnnprop", "combined")
 
 
 def rnnprop_features(gradient, m, v, step, beta=0.95, epsilon=1e-8):
@@ -73,6 +73,8 @@ class CoordinatewiseLSTM(Cell):
         preprocessing: `"none"`: the gradient itself (the paper's quadratics). `"log_and_sign"`:
             see `LogAndSign` (the paper's networks). `"rnnprop"`: see `rnnprop_features`, and g_t
             goes through a tanh (Lv et al. 2017), so that no step is longer than `output_scale`.
+            `"combined"`: rnnprop's two features, which know no scale, and log-and-sign's two,
+            which tell a coordinate whose gradient is noise around nothing; with the tanh.
         p: parameter of the log-and-sign preprocessing; 10 in the paper.
         output_scale: factor on the network's output; 0.1 in the paper's MNIST experiments.
 
@@ -106,7 +108,7 @@ class CoordinatewiseLSTM(Cell):
         self.output_scale = float(output_scale)
 
     def build(self, parameters_shape):
-        inputs = 1 if self.preprocessing == "none" else 2
+        inputs = {"none": 1, "combined": 4}.get(self.preprocessing, 2)
         self.kernels, self.biases = [], []
         for number, width in enumerate(self.units):
             kernel = self.add_weight(
@@ -129,11 +131,15 @@ class CoordinatewiseLSTM(Cell):
         )
         self.output_bias = self.add_weight(name="output_bias", shape=(), initializer="zeros")
 
+    @property
+    def _uses_means(self):
+        return self.preprocessing in ("rnnprop", "combined")
+
     def initial_state(self, parameters):
         zeros = tuple(
             tf.zeros((width, tf.shape(parameters)[0]), parameters.dtype) for width in self.units
         )
-        means = tf.zeros_like(parameters if self.preprocessing == "rnnprop" else parameters[:0])
+        means = tf.zeros_like(parameters if self._uses_means else parameters[:0])
         return CoordinatewiseLSTMState(
             h=zeros,
             c=zeros,
@@ -148,19 +154,20 @@ class CoordinatewiseLSTM(Cell):
 
     def call(self, gradient, loss, parameters, state):
         step, m, v = state.step + 1.0, state.m, state.v
-        if self.preprocessing == "rnnprop":
+        features = []
+        if self._uses_means:
             x, m, v = rnnprop_features(gradient, m, v, step)
-        elif self.preprocessing == "log_and_sign":
-            x = log_and_sign(gradient, self.p)
-        else:
-            x = gradient[None]
+            features.append(x)
+        if self.preprocessing in ("log_and_sign", "combined"):
+            features.append(log_and_sign(gradient, self.p))
+        x = tf.concat(features or [gradient[None]], axis=0)
         hs, cs = [], []
         for kernel, bias, h, c in zip(self.kernels, self.biases, state.h, state.c, strict=True):
             x, c = lstm_step(tf.convert_to_tensor(kernel), tf.convert_to_tensor(bias), x, h, c)
             hs.append(x)
             cs.append(c)
         output = tf.matmul(self.output_kernel, x, transpose_a=True)[0] + self.output_bias
-        if self.preprocessing == "rnnprop":
+        if self._uses_means:
             output = tf.tanh(output)
         update = self.output_scale * output
         state = CoordinatewiseLSTMState(tuple(hs), tuple(cs), m, v, step, update)

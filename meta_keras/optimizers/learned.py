@@ -101,6 +101,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             return
         super().build(variables)
         self._sizes = [math.prod(variable.shape) for variable in variables]
+        self.cell.prepare(variables)
         with tf.init_scope():  # Keras builds inside the graph of the first training step.
             start = self.cell.initial_state(tf.zeros(sum(self._sizes)))
             self._structure = start

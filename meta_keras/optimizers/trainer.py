@@ -1,6 +1,7 @@
 """Trains a learned optimizer by gradient descent through the unrolled optimization."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from meta_keras.unroll import unroll
@@ -12,9 +13,9 @@ class OptimizerTrainer(keras.Model):
 
     One training step carries on an optimization for `unroll_steps` steps and takes one step of
     the outer optimizer on the cell's weights phi, with the loss (Andrychowicz et al. 2016,
-    equation 3, all weights w_t equal, divided by the number of steps)
+    equation 3, divided by the number of steps)
 
-        L(phi) = 1/T sum_{t=1}^{T} f(theta_t),      theta_t = cell(grad f(theta_{t-1}), ...)
+        L(phi) = 1/T sum_{t=1}^{T} w_t f(theta_t),      theta_t = cell(grad f(theta_{t-1}), ...)
 
     Parameters and state of the cell are carried over to the next training step as values; no
     derivative goes back beyond the truncation.
@@ -30,6 +31,9 @@ class OptimizerTrainer(keras.Model):
         random_scale: s; every optimization multiplies every coordinate by exp(u), u from
             U(-s, s), and minimises f(c theta) from theta_0 / c (Lv et al. 2017, section 4.1), so
             that the optimizer cannot learn the scale of the problem by heart. 0: off.
+        loss_weights: w_1, w_2, ... for every step of an optimization, at least as many as its
+            longest horizon has; None: all 1, as in the paper.
+        recompute: gradient checkpointing, see `unroll`: memory for truncations of many steps.
         size: P; that of the problem by default.
 
     Raises:
@@ -43,6 +47,8 @@ class OptimizerTrainer(keras.Model):
         unroll_steps=20,
         second_order=False,
         random_scale=0.0,
+        loss_weights=None,
+        recompute=False,
         size=None,
         **kwargs,
     ):
@@ -54,6 +60,12 @@ class OptimizerTrainer(keras.Model):
             )
         if not random_scale >= 0:
             raise ValueError(f"{name}: random_scale must not be negative, got {random_scale!r}.")
+        if loss_weights is not None and (
+            not len(loss_weights) or not min(loss_weights) >= 0 or not max(loss_weights) > 0
+        ):
+            raise ValueError(
+                f"{name}: loss_weights must not be negative nor all zero, got {loss_weights!r}."
+            )
         if problem is None and size is None:
             raise ValueError(f"{name}: a problem is needed.")
         self.cell = cell
@@ -61,7 +73,11 @@ class OptimizerTrainer(keras.Model):
         self.unroll_steps = int(unroll_steps)
         self.second_order = second_order
         self.random_scale = float(random_scale)
+        self.loss_weights = None if loss_weights is None else [float(w) for w in loss_weights]
+        self.recompute = recompute
         self.size = int(size or problem.size)
+        if problem is not None and problem.variables is not None:
+            cell.prepare(problem.variables)
         if not cell.built:
             cell.build((self.size,))
             cell.built = True
@@ -120,10 +136,14 @@ class OptimizerTrainer(keras.Model):
             self.unroll_steps,
             state=state,
             second_order=self.second_order,
+            recompute=self.recompute,
         )
         last, _ = loss_fn(run.parameters, self.unroll_steps, ())
-        loss = tf.add_n([*run.losses[1:], last]) / self.unroll_steps
-        return loss, run.parameters, run.state
+        losses = tf.stack([*run.losses[1:], last])
+        if self.loss_weights is not None:
+            weights = tf.constant(self.loss_weights, losses.dtype)
+            losses *= tf.gather(weights, step + tf.range(self.unroll_steps, dtype=tf.int64))
+        return tf.reduce_mean(losses), run.parameters, run.state
 
     def train_step(self, data):
         seed, step = (tf.cast(tf.reshape(data[name], []), tf.int64) for name in ("seed", "step"))
@@ -148,6 +168,8 @@ class OptimizerTrainer(keras.Model):
             "unroll_steps": self.unroll_steps,
             "second_order": self.second_order,
             "random_scale": self.random_scale,
+            "loss_weights": self.loss_weights,
+            "recompute": self.recompute,
             "size": self.size,
         }
 
@@ -157,50 +179,78 @@ class OptimizerTrainer(keras.Model):
         return cls(**config)
 
 
-def truncations(count, steps, unroll_steps, seed=0, start=0):
+def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
     """The order of work for an `OptimizerTrainer`: truncations of optimizations, in turn.
 
     Truncation number i is a pure function of `(seed, i)`, so that a run can resume exactly.
 
     Args:
         count: number of truncations.
-        steps: length of an optimization, a multiple of `unroll_steps`.
+        steps: length of an optimization, a multiple of `unroll_steps`; or a list of them, a
+            curriculum of horizons (Chen et al. 2020, "Training stronger baselines for learning to
+            optimize"): each in turn gets an equal share of the `total` truncations.
         unroll_steps: length of a truncation.
         seed: names the stream of optimizations.
         start: number of the first truncation.
+        total: truncations of the whole training, `start + count` by default.
 
     Returns:
         A `tf.data.Dataset` of dicts of int64 `seed` and `step`, `[1]` each.
 
     Raises:
-        ValueError: `steps` is not a multiple of `unroll_steps`.
+        ValueError: a horizon is not a multiple of `unroll_steps`, or there are more horizons than
+            truncations.
     """
-    if steps % unroll_steps:
-        raise ValueError(f"steps={steps} must be a multiple of unroll_steps={unroll_steps}.")
-    each = steps // unroll_steps
-    return tf.data.Dataset.range(start, start + count).map(
-        lambda i: {
-            "seed": (tf.constant(seed, tf.int64) * 1_000_000_007 + i // each)[None],
-            "step": (i % each * unroll_steps)[None],
+    horizons = list(steps) if isinstance(steps, (list, tuple)) else [steps]
+    total = start + count if total is None else total
+    for horizon in horizons:
+        if horizon < 1 or horizon % unroll_steps:
+            raise ValueError(
+                f"steps={horizon} must be a positive multiple of unroll_steps={unroll_steps}."
+            )
+    if len(horizons) > total:
+        raise ValueError(f"{len(horizons)} horizons are more than the {total} truncations.")
+    lengths = np.array([horizon // unroll_steps for horizon in horizons])
+    begins = np.arange(len(horizons)) * total // len(horizons)
+    # Optimizations begun before each stage; the last one of a stage may remain unfinished.
+    begun = np.cumsum([0, *-(-np.diff(begins) // lengths[:-1])])
+    begins, lengths, begun = (tf.constant(a, tf.int64) for a in (begins, lengths, begun))
+
+    def truncation(i):
+        stage = tf.reduce_sum(tf.cast(i >= begins, tf.int64)) - 1
+        length, number = lengths[stage], i - begins[stage]
+        return {
+            "seed": (tf.constant(seed, tf.int64) * 1_000_000_007 + begun[stage] + number // length)[
+                None
+            ],
+            "step": (number % length * unroll_steps)[None],
         }
-    )
+
+    return tf.data.Dataset.range(start, start + count).map(truncation)
 
 
-def loss_curves(cell, problem, seeds, steps):
+def loss_curves(cell, problem, seeds, steps, learning_rates=None):
     """Losses along fresh optimizations.
 
     Args:
         cell: any built `Cell`.
         problem: a `Problem`.
-        seeds: ints, one an optimization.
+        seeds: the optimizations, a list of ints.
         steps: number of steps.
+        learning_rates: list of floats, tried one after the other in place of the rate of a cell
+            with a fixed one; one graph serves them all.
 
     Returns:
-        float32 `[seeds, steps + 1]` NumPy array; entry t is the loss after t steps.
+        float32 `[seeds, steps + 1]` NumPy array; entry t is the loss after t steps. With
+        `learning_rates`: `[rates, seeds, steps + 1]`.
     """
 
-    @tf.function
-    def curve(seed):
+    @tf.function(
+        input_signature=[tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.float32)],
+    )
+    def curve(seed, rate):
+        if learning_rates is not None:
+            cell.learning_rate = rate
         parameters = problem.initial_parameters(seed)
         state = cell.initial_state(parameters)
         losses = tf.TensorArray(parameters.dtype, steps + 1)
@@ -217,5 +267,13 @@ def loss_curves(cell, problem, seeds, steps):
         last = problem.loss(parameters, seed, tf.constant(steps, tf.int64))
         return losses.write(steps, last).stack()
 
-    curve = curve.get_concrete_function(tf.TensorSpec([], tf.int64))
-    return tf.stack([curve(tf.constant(seed, tf.int64)) for seed in seeds]).numpy()
+    own_rate = getattr(cell, "learning_rate", None)
+    try:
+        curves = [
+            [curve(tf.constant(seed, tf.int64), tf.constant(rate, tf.float32)) for seed in seeds]
+            for rate in ([0.0] if learning_rates is None else learning_rates)
+        ]
+    finally:
+        if learning_rates is not None:
+            cell.learning_rate = own_rate
+    return np.asarray(curves)[slice(None) if learning_rates is not None else 0]

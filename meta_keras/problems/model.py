@@ -12,8 +12,7 @@ class ModelProblem(Problem):
 
     Args:
         model: a built `keras.Model`. Every optimization starts from its initial weights,
-            shuffled within every weight: for independent, identically distributed initial values,
-            which is what Keras' initializers give, that is a fresh draw. Batch normalisation uses
+            see `shuffled`. Batch normalisation uses
             batch statistics.
         loss: a `keras.losses.Loss` of `(y, model(x))`.
         data: a finite `tf.data.Dataset` of single examples `(x, y)`; it is held in memory.
@@ -40,19 +39,16 @@ class ModelProblem(Problem):
             raise ValueError(f"data must be a finite, non-empty data set, its size is {count}.")
         self.flat = FlatNetwork(model, second_order=True)
         self.size = self.flat.size
+        self.variables = model.trainable_variables
         self.loss_fn = loss
         self.batch_size = batch_size
         columns = zip(*data.as_numpy_iterator(), strict=True)
         self.x, self.y = (tf.constant(np.stack(column)) for column in columns)
-        self.start = [tf.reshape(v, [-1]) for v in model.trainable_variables]
+        self.start = [tf.convert_to_tensor(v) for v in model.trainable_variables]
         self.state = self.flat.state()
 
     def initial_parameters(self, seed):
-        parts = [
-            tf.random.experimental.stateless_shuffle(part, tf.random.fold_in([seed, 0], number))
-            for number, part in enumerate(self.start)
-        ]
-        return tf.concat(parts, axis=0)
+        return shuffled(self.start, seed)
 
     def loss(self, parameters, seed, step):
         chosen = tf.random.stateless_uniform(
@@ -61,3 +57,22 @@ class ModelProblem(Problem):
         x, y = tf.gather(self.x, chosen), tf.gather(self.y, chosen)
         outputs, _ = self.flat(parameters, self.state, x, training=True)
         return self.loss_fn(y, outputs)
+
+
+def shuffled(weights, seed):
+    """The values of every weight in another order, joined to one vector `[P]`.
+
+    For independent, identically distributed initial values, which is what Keras' initializers
+    give, that is a fresh draw.
+
+    Args:
+        weights: list of tensors or variables.
+        seed: int64 scalar.
+    """
+    parts = [
+        tf.random.experimental.stateless_shuffle(
+            tf.reshape(weight, [-1]), tf.random.fold_in([seed, 0], number)
+        )
+        for number, weight in enumerate(weights)
+    ]
+    return tf.concat(parts, axis=0)

@@ -4,12 +4,14 @@
 class Problem:
     """A family of functions to minimise, one for every seed.
 
-    Subclasses set `size`, the number P of parameters, and implement two pure functions: the same
-    arguments always give the same values, so a run can resume exactly and every optimizer starts
-    at the same points and sees the same minibatches.
+    Subclasses set `size`, the number P of parameters (and `variables`, the Keras variables they
+    belong to, if there are any), and implement two pure functions: the same arguments always give
+    the same values, so a run can resume exactly and every optimizer starts at the same points and
+    sees the same minibatches.
     """
 
     size: int
+    variables = None
 
     def initial_parameters(self, seed):
         """Where an optimization starts: float32 `[P]`, for an int64 scalar `seed`."""
