@@ -1,9 +1,12 @@
 """How long an episode takes, and how much memory: `python -m experiments.benchmark`.
 
-Trains the LSTM meta-learner (conv4-32, 28x28, 5-way 1-shot, 15 queries) on random pictures with a
-full update: inner loop, query loss, meta-gradient, clipping and Adam. From the reference point
-(graph, first order, T=8, meta-batch 1) one thing is varied at a time. Every measurement runs in a
-process of its own, so that its peak memory is its own and its failure stays its own.
+Few-shot learning (`--subject=few_shot`): trains the LSTM meta-learner (conv4-32, 28x28, 5-way
+1-shot, 15 queries) on random pictures with a full update: inner loop, query loss, meta-gradient,
+clipping and Adam. From the reference point (graph, first order, T=8, meta-batch 1) one thing is
+varied at a time. The learned optimizer (`--subject=optimizer`): see `optimizer_benchmark`.
+
+Every measurement runs in a process of its own, so that its peak memory is its own and its failure
+stays its own.
 
 Ratios are taken in one process in which two contenders take turns, update by update: what else
 the machine does then slows both alike.
@@ -19,6 +22,7 @@ import sys
 
 from absl import app, flags
 
+from experiments import optimizer_benchmark
 from experiments.files import versions, write_json
 
 # TensorFlow is imported by the measuring processes only: a child inherits its parent's peak
@@ -45,6 +49,9 @@ QUICK = {
     "memory_steps": 1,
 }
 
+flags.DEFINE_enum(
+    "subject", "both", ["few_shot", "optimizer", "both"], "Whose training is measured."
+)
 flags.DEFINE_list("modes", list(MODES), "How the update runs, any of eager, graph, xla.")
 flags.DEFINE_list("orders", ["1", "2"], "Orders of the meta-gradient, any of 1, 2.")
 flags.DEFINE_list("steps", ["1", "2", "4", "8", "16", "32"], "Numbers of inner steps T.")
@@ -222,33 +229,57 @@ def main(arguments):
         "load_average": load,
         "versions": versions(),
         "flags": {f.name: f.value for f in FLAGS.get_key_flags_for_module(sys.argv[0])},
+        "measurements": {},
     }
     print(", ".join(f"{k} {v}" for k, v in report["versions"].items()))
     print(f"{report['platform']}, {report['processors']} processors")
     if load > 0.5:
         print(f"The machine is busy (load {load:.1f}): trust ratios only.")
+    verdicts, expected = [], 0
+    if FLAGS.subject != "optimizer":
+        verdicts += benchmark_few_shot(report)
+        expected += 5
+    if FLAGS.subject != "few_shot":
+        verdicts += benchmark_optimizer(report)
+        expected += 5
+    print()
+    for text, met in verdicts:
+        print(f"{'ok' if met else 'NOT met':<9}{text}")
+    if len(verdicts) < expected:
+        print("The other requirements were not measured.")
+    report["requirements"] = [{"text": text, "met": met} for text, met in verdicts]
+    if FLAGS.output:
+        write_json(FLAGS.output, report)
+    return int(any("error" in result for result in report["measurements"].values()))
+
+
+def benchmark_few_shot(report):
+    """Measures few-shot training; adds to the report's measurements and returns the verdicts."""
     print(f"\n{HEADER}", flush=True)
     measurements, results = plan(), {}
     for name, settings in measurements.items():
         results[name] = run("measure", settings, FLAGS.timeout)
         print("\n".join(table_rows(name, settings, results[name])), flush=True)
+        report["measurements"][name] = {"settings": settings, **results[name]}
     pipeline = run(
         "measure_pipeline", {"episodes": PIPELINE_EPISODES, "threads": threads()}, FLAGS.timeout
     )
+    report["measurements"]["episode pipeline"] = pipeline
     if "error" in pipeline:
         print(f"episode pipeline  FAILED: {pipeline['error']}")
-    verdicts = requirements(measurements, results) + pipeline_requirement(results, pipeline)
-    print()
-    for text, met in verdicts:
-        print(f"{'ok' if met else 'NOT met':<9}{text}")
-    if len(verdicts) < 5:
-        print("The other requirements were not measured.")
-    if FLAGS.output:
-        report["measurements"] = {n: {"settings": s, **results[n]} for n, s in measurements.items()}
-        report["pipeline"] = pipeline
-        report["requirements"] = [{"text": text, "met": met} for text, met in verdicts]
-        write_json(FLAGS.output, report)
-    return int(any("error" in result for result in [*results.values(), pipeline]))
+    return requirements(measurements, results) + pipeline_requirement(results, pipeline)
+
+
+def benchmark_optimizer(report):
+    """The same for the training of a learned optimizer."""
+    print("\nlearned optimizer, seconds an update:", flush=True)
+    measurements, results = optimizer_benchmark.plan(FLAGS.updates, FLAGS.quick), {}
+    for name, (function, settings) in measurements.items():
+        settings = {**settings, "threads": threads()}
+        results[name] = run(function, settings, FLAGS.timeout)
+        print(optimizer_benchmark.row(name, results[name]), flush=True)
+        report["measurements"][name] = {"settings": settings, **results[name]}
+    return optimizer_benchmark.requirements(measurements, results)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One measurement of `experiments.benchmark`, in this process: `measure` or `measure_pipeline`.
+"""One measurement of `experiments.benchmark`, in this process: one of the functions `measure...`.
 
 python -m experiments.measurements '{"measure": {...}}'     # arguments; prints JSON
 """
@@ -13,10 +13,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from experiments import optimizer_measurements
 from experiments.bare_tensorflow import BareTensorFlow
 from meta_keras import data
 from meta_keras.learners import LSTMMetaLearner
 from meta_keras.networks import conv4
+from meta_keras.optimizers import truncations
 
 NWAY, KSHOT, NQUERY, POOL = 5, 1, 15, 16  # POOL: different batches of episodes
 WARM_UP = 3
@@ -99,22 +101,69 @@ def measure(contenders, order, steps, meta_batch, updates, threads):
     """
     set_threads(threads)
     made = {name: make_update(name, order, steps, meta_batch) for name in contenders}
-    for _, (update, _) in itertools.product(range(WARM_UP), made.values()):
+    seconds, settled_mib = take_turns({name: update for name, (update, _) in made.items()}, updates)
+    return {
+        "first_call_seconds": {name: first for name, (_, first) in made.items()},
+        "episode_seconds": {name: [s / meta_batch for s in seconds[name]] for name in contenders},
+        "peak_mib": peak_mib(),
+        "growth_mib": peak_mib() - settled_mib,
+    }
+
+
+def take_turns(contenders, updates):
+    """Times functions without arguments that take turns, `updates` times after a warm-up.
+
+    Returns:
+        `(seconds, mib)`: dict from a contender's name to the list of its times; and the process's
+        peak memory after the first tenth.
+    """
+    for _, update in itertools.product(range(WARM_UP), contenders.values()):
         update()
-    episode_seconds = {name: [] for name in contenders}
+    seconds = {name: [] for name in contenders}
     for number in range(updates):
         if number == updates // 10:
             settled_mib = peak_mib()
         # Every other round runs backwards: nobody always comes second.
-        for name, (update, _) in list(made.items())[:: 1 if number % 2 == 0 else -1]:
+        for name, update in list(contenders.items())[:: 1 if number % 2 == 0 else -1]:
             start = time.perf_counter()
             update()
-            episode_seconds[name].append((time.perf_counter() - start) / meta_batch)
+            seconds[name].append(time.perf_counter() - start)
+    return seconds, settled_mib
+
+
+def measure_optimizer(contenders, hidden, steps, updates, threads):
+    """Times the training step of a learned optimizer on a network with `hidden` units.
+
+    Returns:
+        JSON-able dict with `step_seconds`: for every contender the list of its times.
+    """
+    set_threads(threads)
+    made = {
+        name: optimizer_measurements.make_update(name, hidden, steps, recompute=False)
+        for name in contenders
+    }
+    return {"step_seconds": take_turns(made, updates)[0], "peak_mib": peak_mib()}
+
+
+def measure_recompute(hidden, steps, recompute, updates, threads):
+    """Memory and time of a run of many steps without truncation.
+
+    Returns:
+        JSON-able dict: `seconds`, list; `run_mib`, by how much running raises the process's peak
+        memory over what it has when everything is built and traced; `peak_mib`.
+    """
+    set_threads(threads)
+    problem = optimizer_measurements.make_problem(hidden)
+    trainer = optimizer_measurements.make_trainer("graph", problem, steps, recompute)
+    step = tf.function(trainer.train_step)
+    batch = next(iter(truncations(1, steps, steps)))
+    step.get_concrete_function(batch)
+    traced_mib = peak_mib()
+    seconds, _ = take_turns({"graph": lambda: step(batch)["loss"].numpy()}, updates)
     return {
-        "first_call_seconds": {name: seconds for name, (_, seconds) in made.items()},
-        "episode_seconds": episode_seconds,
+        "seconds": seconds["graph"],
+        "run_mib": peak_mib() - traced_mib,
         "peak_mib": peak_mib(),
-        "growth_mib": peak_mib() - settled_mib,
     }
 
 
@@ -149,5 +198,6 @@ def set_threads(threads):
 
 if __name__ == "__main__":
     [(name, arguments)] = json.loads(sys.argv[1]).items()
-    result = {"measure": measure, "measure_pipeline": measure_pipeline}[name](**arguments)
+    functions = (measure, measure_pipeline, measure_optimizer, measure_recompute)
+    result = {function.__name__: function for function in functions}[name](**arguments)
     print(json.dumps(result))

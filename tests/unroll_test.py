@@ -179,3 +179,89 @@ def test_no_steps_change_nothing(quadratic, descent):
     run = unroll(descent, quadratic.loss_fn, tf.constant(quadratic.start), 0, carry="as it was")
     np.testing.assert_array_equal(run.parameters, quadratic.start)
     assert (run.losses, run.states, run.carry) == ([], [], "as it was")
+
+
+class LearnedMomentum(Cell):
+    """A cell with a weight, a state, and an update that is not linear in the gradient."""
+
+    def build(self, shape):
+        self.rate = self.add_weight(shape=(), initializer=lambda *_, **__: 0.07)
+        self.built = True
+
+    def initial_state(self, parameters):
+        return (tf.zeros_like(parameters),)
+
+    def call(self, gradient, loss, parameters, state):
+        velocity = 0.5 * state[0] + tf.tanh(gradient)
+        return parameters - self.rate * velocity * (1.0 + 0.01 * loss), (velocity,)
+
+
+@pytest.mark.parametrize("second_order", [False, True])
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("steps", [1, 5, 9])
+def test_recomputing_changes_no_derivative(quadratic, second_order, graph, steps):
+    cell = LearnedMomentum(dtype="float64")
+    cell.build((SIZE,))
+
+    def derivatives(recompute):
+        start = tf.constant(quadratic.start)
+        with tf.GradientTape() as tape:
+            tape.watch(start)
+            run = unroll(
+                cell,
+                lambda theta, step, carry: (quadratic(theta) * (1 + step), carry + 1.0),
+                start,
+                steps,
+                carry=tf.constant(0.0, tf.float64),
+                second_order=second_order,
+                recompute=recompute,
+            )
+            value = tf.add_n(run.losses) + quadratic(run.parameters) + tf.reduce_sum(run.state[0])
+        return run.parameters, run.carry, tape.gradient(value, [start, cell.rate.value])
+
+    derivatives = tf.function(derivatives) if graph else derivatives
+    plain, recomputed = derivatives(False), derivatives(True)
+    np.testing.assert_allclose(recomputed[0], plain[0], rtol=1e-12)
+    assert float(recomputed[1]) == float(plain[1]) == steps
+    for actual, expected in zip(recomputed[2], plain[2], strict=True):
+        assert np.abs(expected).max() > 1e-3
+        np.testing.assert_allclose(actual, expected, rtol=1e-10)
+
+
+def test_recomputing_stores_the_ends_of_segments_only(quadratic):
+    """Counts the forward run's tensors that the graph of the derivative reads."""
+    cell, steps = LearnedMomentum(dtype="float64"), 25
+    cell.build((SIZE,))
+
+    def stored(recompute):
+        @tf.function
+        def derivative(start):
+            with tf.GradientTape() as tape:
+                loss_fn = quadratic.loss_fn
+                run = unroll(cell, loss_fn, start, steps, recompute=recompute)
+                value = quadratic(run.parameters)
+            forward.update(op.name for op in value.graph.get_operations())
+            return tape.gradient(value, cell.rate.value)
+
+        forward = set()
+        graph = derivative.get_concrete_function(tf.constant(quadratic.start)).graph
+        return {
+            tensor.name
+            for op in graph.get_operations()
+            if op.name not in forward
+            for tensor in op.inputs
+            if tensor.op.name in forward and tensor.shape == [SIZE]
+        }
+
+    # Plainly, something of every step; otherwise what goes into and out of five segments.
+    assert len(stored(False)) >= steps
+    assert len(stored(True)) <= 2 * 5
+
+
+def test_recomputing_keeps_the_states_at_the_ends_of_segments(quadratic):
+    cell, start = Momentum(dtype="float64"), tf.constant(quadratic.start)
+    plain = unroll(cell, quadratic.loss_fn, start, 7)
+    recomputed = unroll(cell, quadratic.loss_fn, start, 7, recompute=True)
+    assert [float(count) for _, count in recomputed.states] == [2, 4, 6, 7]
+    np.testing.assert_allclose(recomputed.state[0], plain.state[0], rtol=1e-12)
+    np.testing.assert_allclose(recomputed.losses, plain.losses, rtol=1e-12)

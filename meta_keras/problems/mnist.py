@@ -39,5 +39,5 @@ def mnist_mlp(data_dir=None, units=(20,), activation="sigmoid", batch_size=128):
     hidden = [layer(width, activation) for width in units]
     model = keras.Sequential([keras.Input((784,)), *hidden, layer(10)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    data = builder.as_dataset(split="train", shuffle_files=False).map(example)
+    data = builder.as_dataset(split="train", shuffle_files=False).map(example, tf.data.AUTOTUNE)
     return ModelProblem(model, loss, data, batch_size)

@@ -42,8 +42,9 @@ class ModelProblem(Problem):
         self.variables = model.trainable_variables
         self.loss_fn = loss
         self.batch_size = batch_size
-        columns = zip(*data.as_numpy_iterator(), strict=True)
-        self.x, self.y = (tf.constant(np.stack(column)) for column in columns)
+        # In large batches: single examples would take minutes.
+        columns = zip(*data.batch(4096).as_numpy_iterator(), strict=True)
+        self.x, self.y = (tf.constant(np.concatenate(column)) for column in columns)
         self.start = [tf.convert_to_tensor(v) for v in model.trainable_variables]
         self.state = self.flat.state()
 

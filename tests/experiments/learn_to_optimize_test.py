@@ -10,6 +10,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing import event_accumulator
 
 from meta_keras.optimizers import truncations
 
@@ -99,6 +100,99 @@ def test_killed_run_ends_with_the_same_weights(finished, tmp_path):
         np.testing.assert_array_equal(resumed, expected)
 
 
+def events(folder):
+    """Tags and steps of the events in a folder: dict from a kind to a dict from tag to steps."""
+    accumulator = event_accumulator.EventAccumulator(str(folder))
+    accumulator.Reload()
+    found = {}
+    for tag in accumulator.Tags()["tensors"]:
+        kind = accumulator.SummaryMetadata(tag).plugin_data.plugin_name
+        found.setdefault(kind, {})[tag] = [event.step for event in accumulator.Tensors(tag)]
+    return found
+
+
+def test_tensorboard(finished):
+    folder, _ = finished
+    steps = [8, 16, 24]  # updates; four optimizations of two truncations between validations
+    assert events(folder / "train")["scalars"] == {"meta_loss": steps}
+    validation = events(folder / "validation")
+    assert validation["scalars"] == {"meta_loss": steps, "final_loss": steps}
+    assert validation["images"] == {"optimizations": steps}
+    assert validation["histograms"] == {
+        f"{name}/after_{step:03d}_steps": steps
+        for name in ("update", "cell_state")
+        for step in (1, 10)
+    }
+
+
+def test_preset_is_tested_without_training(tmp_path):
+    output = succeed(
+        "--eval_only",
+        "--preset=quadratic",
+        "--steps=20",
+        "--test_steps=20",
+        "--validation_runs=2",
+        "--test_runs=3",
+        f"--logdir={tmp_path / 'run'}",
+    )
+    assert "updates/s" not in output
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert (results["preset"], results["train_optimizations"]) == ("quadratic", 0)
+    final = {name: row["final_loss_mean"] for name, row in results["optimizers"].items()}
+    assert final["learned"] < final["SGD"]
+
+
+def test_characters_with_groups_and_a_curriculum(tmp_path, glyphs_dir):
+    arguments = [*TINY, "--optimizations=2", "--validation_interval=1", "--test_runs=2"]
+    arguments += ["--problem=glyphs", f"--data_dir={glyphs_dir}", "--grouped", "--recompute"]
+    arguments += ["--curriculum=5,10", "--loss_weights=linear", f"--logdir={tmp_path / 'run'}"]
+    arguments += ["--random_scale=1"]
+    succeed(*arguments)
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["problem"] == "glyphs" and results["flags"]["grouped"]
+    assert np.isfinite(results["optimizers"]["learned"]["curve"]).all()
+
+
+def test_transfer_set_of_mnist(tmp_path, omniglot_dir):
+    if not (pathlib.Path(omniglot_dir) / "mnist").is_dir():
+        pytest.skip("MNIST is not prepared beside Omniglot")
+    # In a process of its own, with a transfer set of fewer steps.
+    code = """
+import sys
+from experiments import learn_to_optimize, optimizer_problems, program
+from experiments import optimizer_comparison as comparison
+whole = optimizer_problems.transfer_set
+def shorter():
+    found = whole()
+    print({name: (problem.size, steps) for name, (problem, steps) in found.items()})
+    return {name: (problem, 4) for name, (problem, _) in list(found.items())[3:]}
+optimizer_problems.transfer_set = shorter
+comparison.RATES = [0.1, 1.0]
+program.run(learn_to_optimize.main)
+"""
+    arguments = [*TINY, "--optimizations=1", "--test_runs=2", "--generalize", "--problem=mnist"]
+    arguments += ["--curriculum=10", "--generalize_runs=2"]
+    arguments += [f"--data_dir={omniglot_dir}", f"--logdir={tmp_path / 'run'}"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    sizes = "{'200 steps': (15910, 200), '1,000 steps': (15910, 1000), "
+    sizes += "'40 hidden units': (31810, 100), 'two hidden layers': (16330, 100), "
+    assert sizes + "'ReLU': (15910, 100)}" in done.stdout
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert list(results["generalization"]) == ["two hidden layers", "ReLU"]
+    for result in results["generalization"].values():
+        assert (result["steps"], result["runs"]) == (4, 2)
+        assert list(result["optimizers"]) == ["learned", "SGD", "Nesterov", "RMSprop", "Adam"]
+    assert done.stdout.count("Not trained for: ") == 2
+    assert (tmp_path / "run" / "generalization.png").read_bytes()[:4] == b"\x89PNG"
+
+
 def test_finished_run_only_evaluates_again(finished):
     folder, _ = finished
     before = json.loads((folder / "results.json").read_text())["optimizers"]["learned"]
@@ -114,6 +208,13 @@ def test_finished_run_only_evaluates_again(finished):
         (["--steps=10", "--unroll_steps=3"], "multiple of --unroll_steps"),
         (["--steps=100", "--test_steps=50"], "--test_steps must be at least"),
         (["--units=20,zero"], "positive integers"),
+        (["--curriculum=20,50"], "--curriculum must be positive multiples of --unroll_steps"),
+        (["--generalize"], "--generalize needs --problem=mnist, not quadratic"),
+        (["--grouped"], "--problem=quadratic has no convolutions"),
+        (["--preset=quadratic"], "add --eval_only"),
+        (["--eval_only", "--preset=nothing"], "neither a folder"),
+        (["--data_dir=x"], "--data_dir=x does not go with --problem=quadratic"),
+        (["--problem=mnist", "--variant=uniform"], "--variant=uniform does not go with"),
         (["--eval_only", "--logdir=runs/there-is-none"], "no trained optimizer"),
     ],
 )
@@ -125,7 +226,8 @@ def test_bad_flags(arguments, words):
 def test_training_and_test_optimizations_never_meet():
     # In a process of its own: programs define flags of the same names.
     code = "from experiments import learn_to_optimize as l; "
-    code += "print([s for name in l.STREAMS for s in l.seeds(name, 1000)])"
+    code += "from experiments.optimizer_comparison import STREAMS; "
+    code += "print([s for name in STREAMS for s in l.seeds(name, 1000)])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=120
     )

@@ -8,7 +8,7 @@ import tensorflow as tf
 from meta_keras.layers import CoordinatewiseLSTM
 
 COORDINATES, STEPS = 7, 5
-MODES = ["none", "log_and_sign", "rnnprop"]
+MODES = ["none", "log_and_sign", "rnnprop", "combined"]
 
 
 def sigmoid(x):
@@ -48,6 +48,8 @@ def reference(cell, gradients, theta, log_and_sign):
             m, v = 0.95 * m + 0.05 * gradient, 0.95 * v + 0.05 * gradient**2
             m_hat, v_hat = m / (1 - 0.95**t), v / (1 - 0.95**t)
             x = np.stack([m_hat / np.sqrt(v_hat), gradient / np.sqrt(v_hat)], axis=1)
+            if cell.preprocessing == "combined":
+                x = np.concatenate([x, log_and_sign(gradient, cell.p)], axis=1)
         for layer, units in enumerate(cell.units):
             inputs = np.concatenate([x, h[layer]], axis=1)
             z = inputs @ weights[f"kernel_{layer}"] + weights[f"bias_{layer}"]
@@ -55,7 +57,7 @@ def reference(cell, gradients, theta, log_and_sign):
             c[layer] = sigmoid(f) * c[layer] + sigmoid(i) * np.tanh(g)
             x = h[layer] = sigmoid(o) * np.tanh(c[layer])
         output = (x @ weights["output_kernel"])[:, 0] + weights["output_bias"]
-        if cell.preprocessing == "rnnprop":
+        if cell.preprocessing in ("rnnprop", "combined"):
             output = np.tanh(output)
         theta = theta + cell.output_scale * output
         path.append(theta)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras.layers import CoordinatewiseLSTM, GradientDescentCell
+from meta_keras.layers import CoordinatewiseLSTM, GradientDescentCell, NesterovCell
 from meta_keras.optimizers import OptimizerTrainer, loss_curves, truncations
 from meta_keras.problems import Problem, Quadratic
 
@@ -34,7 +34,7 @@ def _cell(dtype="float64", preprocessing="log_and_sign"):
     return cell
 
 
-def _loss(cell, second_order, gradients=None, steps=4):
+def _loss(cell, gradients=None, steps=4, weights=(1.0,) * 4):
     """The truncation's loss by hand; `gradients`: constants the cell is given instead."""
     problem, theta = Bowl(), Bowl().initial_parameters(0)
     state = cell.initial_state(theta)
@@ -46,16 +46,27 @@ def _loss(cell, second_order, gradients=None, steps=4):
         gradient = tape.gradient(loss, theta) if gradients is None else gradients[step]
         seen.append(gradient)
         theta, state = cell(gradient, loss, theta, state)
-        total += float(problem.loss(theta, 0, step + 1))
+        total += weights[step] * float(problem.loss(theta, 0, step + 1))
     return total / steps, seen
 
 
 @pytest.mark.parametrize("second_order", [False, True])
-@pytest.mark.parametrize("preprocessing", ["none", "log_and_sign", "rnnprop"])
-def test_meta_gradient_against_finite_differences(second_order, preprocessing):
+@pytest.mark.parametrize(
+    ("preprocessing", "options"),
+    [
+        ("none", {}),
+        ("log_and_sign", {}),
+        ("rnnprop", {}),
+        ("combined", {}),
+        ("combined", {"recompute": True}),
+        ("log_and_sign", {"loss_weights": [1.0, 0.0, 2.0, 5.0, 9.0]}),
+    ],
+)
+def test_meta_gradient_against_finite_differences(second_order, preprocessing, options):
     """First order: with the cell's inputs held at their values. Second order: the true one."""
     cell = _cell(preprocessing=preprocessing)
-    trainer = OptimizerTrainer(cell, Bowl(), unroll_steps=4, second_order=second_order)
+    trainer = OptimizerTrainer(cell, Bowl(), unroll_steps=4, second_order=second_order, **options)
+    weights = options.get("loss_weights", [1.0] * 4)
     theta = Bowl().initial_parameters(0)
     with tf.GradientTape() as tape:
         loss, _, _ = trainer.truncation_loss(
@@ -66,7 +77,7 @@ def test_meta_gradient_against_finite_differences(second_order, preprocessing):
             cell.initial_state(theta),
         )
     analytic = tape.gradient(loss, cell.trainable_variables)
-    value, seen = _loss(cell, second_order)
+    value, seen = _loss(cell, weights=weights)
     np.testing.assert_allclose(loss, value, rtol=1e-10)
     held = None if second_order else seen
     rng = np.random.default_rng(1)
@@ -75,7 +86,7 @@ def test_meta_gradient_against_finite_differences(second_order, preprocessing):
         here, values = variable.numpy(), []
         for sign in (1, -1):
             variable.assign(here + sign * 1e-6 * direction)
-            values.append(_loss(cell, second_order, held)[0])
+            values.append(_loss(cell, held, weights=weights)[0])
         variable.assign(here)
         numeric = (values[0] - values[1]) / 2e-6
         assert abs(numeric) > 1e-8
@@ -169,7 +180,14 @@ def test_saved_training_goes_on_exactly(tmp_path):
 
     def new():
         keras.utils.set_random_seed(0)
-        trainer = OptimizerTrainer(_cell("float32"), problem, unroll_steps=5, random_scale=1.0)
+        trainer = OptimizerTrainer(
+            _cell("float32"),
+            problem,
+            unroll_steps=5,
+            random_scale=1.0,
+            loss_weights=range(1, 16),
+            recompute=True,
+        )
         trainer.compile(keras.optimizers.Adam(0.01))
         return trainer
 
@@ -181,6 +199,46 @@ def test_saved_training_goes_on_exactly(tmp_path):
     loaded.problem = problem
     for actual, value in zip(fit(loaded, 4, 4), expected, strict=True):
         np.testing.assert_array_equal(actual, value)
+
+
+def test_curriculum_of_horizons():
+    """Each horizon gets its share of the truncations, and no optimization is seen twice."""
+    work = [
+        (int(x["seed"][0]), int(x["step"][0])) for x in truncations(12, [10, 20, 30], 10, seed=2)
+    ]
+    base = 2 * 1_000_000_007
+    assert work == [
+        *((base + i, 0) for i in range(4)),
+        *((base + 4 + i, step) for i in range(2) for step in (0, 10)),
+        *((base + 6, step) for step in (0, 10, 20)),
+        (base + 7, 0),
+    ]
+    rest = truncations(5, [10, 20, 30], 10, seed=2, start=7, total=12)
+    assert [(int(x["seed"][0]), int(x["step"][0])) for x in rest] == work[7:]
+
+
+def test_loss_weights_follow_the_step_of_the_optimization():
+    problem, weights = Quadratic(dimensions=3, batch=4), [1.0, 2.0, 3.0, 4.0]
+    cell = _cell("float32")
+    trainer = OptimizerTrainer(cell, problem, unroll_steps=2, loss_weights=weights)
+    trainer.compile(keras.optimizers.SGD(0.0))
+    losses = [
+        trainer.fit(truncations(1, 4, 2, start=start), verbose=0).history["loss"][0]
+        for start in range(2)
+    ]
+    curve = loss_curves(cell, problem, [0], steps=4)[0, 1:]
+    expected = (weights * curve).reshape(2, 2).mean(axis=1)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+
+
+def test_curves_of_several_rates_are_those_of_each():
+    problem, cell = Quadratic(dimensions=2, batch=3), NesterovCell(0.07)
+    together = loss_curves(cell, problem, [5, 6], 4, learning_rates=[0.03, 0.3])
+    assert together.shape == (2, 2, 5) and cell.learning_rate == 0.07
+    for rate, curves in zip((0.03, 0.3), together, strict=True):
+        expected = loss_curves(NesterovCell(rate), problem, [5, 6], 4)
+        np.testing.assert_allclose(curves, expected, rtol=1e-4)
+    assert np.abs(together[0] - together[1]).max() > 0.1
 
 
 def test_loss_curves_of_gradient_descent():
@@ -203,5 +261,14 @@ def test_bad_arguments():
         OptimizerTrainer(_cell(), problem, random_scale=-1.0)
     with pytest.raises(ValueError, match="a problem is needed"):
         OptimizerTrainer(_cell())
-    with pytest.raises(ValueError, match="steps=100 must be a multiple of unroll_steps=30"):
+    with pytest.raises(
+        ValueError, match="steps=100 must be a positive multiple of unroll_steps=30"
+    ):
         truncations(1, 100, 30)
+    with pytest.raises(ValueError, match="steps=0"):
+        truncations(1, [20, 0], 20)
+    with pytest.raises(ValueError, match="3 horizons are more than the 2 truncations"):
+        truncations(2, [20, 40, 60], 20)
+    for weights in ([], [1.0, -1.0], [0.0, 0.0]):
+        with pytest.raises(ValueError, match="loss_weights"):
+            OptimizerTrainer(_cell(), problem, loss_weights=weights)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras.problems import ModelProblem, Quadratic, mnist_mlp
+from meta_keras.problems import CharacterClassification, ModelProblem, Quadratic, mnist_mlp
 
 
 @pytest.fixture
@@ -21,11 +21,20 @@ def regression():
     return ModelProblem(model, keras.losses.MeanSquaredError(), data, batch_size=8)
 
 
-@pytest.fixture(params=["quadratic", "model"])
+@pytest.fixture
+def characters():
+    """Twelve classes of three drawings, each a constant that tells class and drawing."""
+    shades = np.arange(12 * 3, dtype="uint8").reshape(12, 3, 1, 1) * 7
+    return CharacterClassification(
+        np.broadcast_to(shades, (12, 3, 16, 16)).copy(), nway=4, batch_size=32, filters=2
+    )
+
+
+@pytest.fixture(params=["quadratic", "regression", "characters"])
 def problem(request):
     if request.param == "quadratic":
         return Quadratic(dimensions=3, batch=4)
-    return request.getfixturevalue("regression")
+    return request.getfixturevalue(request.param)
 
 
 def _seed(number):
@@ -83,7 +92,45 @@ def test_model_problem_is_the_models_loss(regression):
     assert abs(np.mean(losses) - everything) < 5 * deviation
 
 
+def test_characters_of_an_optimization(characters):
+    """N classes by the seed, the same at every step; a label always means the same class."""
+    meaning, drawings = {}, set()
+    for step in range(20):
+        images, labels = characters.minibatch(_seed(3), _seed(step))
+        assert images.shape == (32, 16, 16, 1) and set(np.asarray(labels)) <= set(range(4))
+        shades = np.rint(np.asarray(images)[:, 0, 0, 0] * 255 / 7).astype(int)
+        for label, shade in zip(np.asarray(labels), shades, strict=True):
+            assert meaning.setdefault(int(label), shade // 3) == shade // 3
+            drawings.add(shade)
+    assert len(meaning) == len(set(meaning.values())) == 4 and len(drawings) == 12
+    other = {
+        int(shade)
+        for shade in np.rint(
+            np.asarray(characters.minibatch(_seed(4), _seed(0))[0])[:, 0, 0, 0] * 255 / 7
+        )
+    }
+    assert {shade // 3 for shade in other} != set(meaning.values())
+
+
+def test_characters_loss_is_the_networks(characters):
+    theta = characters.initial_parameters(_seed(1))
+    network = characters.flat.network
+    for variable, value in zip(
+        network.trainable_variables, characters.flat.unflatten(theta), strict=True
+    ):
+        variable.assign(value)
+    images, labels = characters.minibatch(_seed(1), _seed(2))
+    logits = np.asarray(network(images, training=True), "float64")
+    log_sum = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1)
+    expected = np.mean(log_sum - logits[np.arange(32), np.asarray(labels)])
+    np.testing.assert_allclose(characters.loss(theta, _seed(1), _seed(2)), expected, rtol=1e-4)
+
+
 def test_bad_arguments(regression):
+    with pytest.raises(ValueError, match="nway must be from 2 to 3.*nway=4"):
+        CharacterClassification(np.zeros((3, 20, 16, 16), "uint8"), nway=4)
+    with pytest.raises(ValueError, match="batch_size=0"):
+        CharacterClassification(np.zeros((3, 20, 16, 16), "uint8"), nway=2, batch_size=0)
     with pytest.raises(ValueError, match="variant='cubic'"):
         Quadratic("cubic")
     with pytest.raises(ValueError, match="dimensions=0"):
