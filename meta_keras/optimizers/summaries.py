@@ -78,6 +78,7 @@ class OptimizationSummaries(keras.callbacks.Callback):
 
         parameters = self.problem.initial_parameters(seed)
         state, done = cell.initial_state(parameters), 0
+        one_step = one_step.get_concrete_function(parameters, state, seed)
         for steps in (steps for steps in self.HISTOGRAM_STEPS if steps <= self.steps):
             while done < steps:
                 parameters, state = one_step(parameters, state, tf.constant(done, tf.int64))

@@ -269,6 +269,7 @@ def loss_curves(cell, problem, seeds, steps, learning_rates=None):
 
     own_rate = getattr(cell, "learning_rate", None)
     try:
+        curve = curve.get_concrete_function()
         curves = [
             [curve(tf.constant(seed, tf.int64), tf.constant(rate, tf.float32)) for seed in seeds]
             for rate in ([0.0] if learning_rates is None else learning_rates)

@@ -145,8 +145,8 @@ def test_preset_is_tested_without_training(tmp_path):
 def test_characters_with_groups_and_a_curriculum(tmp_path, glyphs_dir):
     arguments = [*TINY, "--optimizations=2", "--validation_interval=1", "--test_runs=2"]
     arguments += ["--problem=glyphs", f"--data_dir={glyphs_dir}", "--grouped", "--recompute"]
-    arguments += ["--curriculum=5,10", "--loss_weights=linear", f"--logdir={tmp_path / 'run'}"]
-    arguments += ["--random_scale=1"]
+    arguments += ["--steps=2", "--unroll_steps=2", "--curriculum=2,4", "--test_steps=3"]
+    arguments += ["--loss_weights=linear", "--random_scale=1", f"--logdir={tmp_path / 'run'}"]
     succeed(*arguments)
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["problem"] == "glyphs" and results["flags"]["grouped"]

@@ -40,7 +40,7 @@ def test_bare_tensorflow_has_the_trainers_loss_and_meta_gradients():
     for ours, theirs in zip(actual, expected, strict=True):
         scale = np.abs(theirs).max()
         assert scale > 0
-        np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-4)
+        np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-3)
 
 
 def test_bare_tensorflow_trains_as_keras_does():
