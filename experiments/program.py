@@ -75,6 +75,22 @@ def saved_settings(logdir):
     return saved
 
 
+def writable_folder(flag, value):
+    """The folder that a flag names, made if it is not there, a `pathlib.Path`.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    folder = pathlib.Path(value).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"--{flag}={value} cannot be written: {error.strerror}.") from error
+    return folder
+
+
 def open_logdir(logdir, settings, resume):
     """Makes a run's folder, or checks that an existing one is of the same run.
 
@@ -90,13 +106,7 @@ def open_logdir(logdir, settings, resume):
         UsageError: the folder cannot be written, belongs to something else, or to a run with
             other settings.
     """
-    folder = pathlib.Path(logdir).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UsageError(f"--logdir={logdir} cannot be written: {error.strerror}.") from error
+    folder = writable_folder("logdir", logdir)
     file = folder / FLAGS_FILE
     saved = saved_settings(folder)
     if saved is None:
