@@ -51,6 +51,7 @@ def curves(make_optimizer, x, y):
             epochs=FLAGS.steps // EVERY,
             validation_data=(measured["x"], measured["y"]),
             validation_batch_size=MEASURED,
+            shuffle=False,
             verbose=0,
         )
         losses.append([first, *history.history["val_loss"]])
