@@ -1,7 +1,15 @@
 """Learning to learn in Keras: few-shot learners and the cells they are made of."""
 
 from meta_keras import data, layers, learners, metrics, networks, optimizers, presets, problems
-from meta_keras.learners import EpisodicLearner, GradientBasedLearner, LSTMMetaLearner
+from meta_keras.learners import (
+    EpisodicLearner,
+    GradientBasedLearner,
+    LSTMMetaLearner,
+    MatchingNetwork,
+    PrototypicalNetwork,
+    RelationNetwork,
+    SiameseNetwork,
+)
 from meta_keras.optimizers import LearnedOptimizer, OptimizerTrainer
 from meta_keras.unroll import Unrolled, unroll
 
@@ -12,7 +20,11 @@ __all__ = [
     "GradientBasedLearner",
     "LSTMMetaLearner",
     "LearnedOptimizer",
+    "MatchingNetwork",
     "OptimizerTrainer",
+    "PrototypicalNetwork",
+    "RelationNetwork",
+    "SiameseNetwork",
     "Unrolled",
     "data",
     "layers",
