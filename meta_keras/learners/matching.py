@@ -113,14 +113,14 @@ class MatchingNetwork(MetricLearner):
         self.full_context = bool(full_context)
         self.read_steps = int(read_steps)
         if full_context:
-            size, dtype = self.embedding_size(), self.dtype_policy
+            # The seeds are for dropout, which there is none of: nothing is left to chance.
+            size, options = self.embedding_size(), {"dtype": self.dtype_policy, "seed": 0}
+            lstm = keras.layers.LSTM(size, return_sequences=True, **options)
             self.support_lstm = keras.layers.Bidirectional(
-                keras.layers.LSTM(size, return_sequences=True, dtype=dtype),
-                merge_mode="sum",
-                dtype=dtype,
+                lstm, merge_mode="sum", dtype=self.dtype_policy
             )
             self.support_lstm.build((None, None, size))
-            self.query_cell = keras.layers.LSTMCell(size, dtype=dtype)
+            self.query_cell = keras.layers.LSTMCell(size, **options)
             self.query_cell.build((None, 2 * size))
 
     def compare(self, support, members, query, training=False):

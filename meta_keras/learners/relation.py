@@ -37,7 +37,7 @@ class RelationLoss(keras.losses.Loss):
 
     Example:
 
-    >>> float(RelationLoss()([0], [[0.0, 0.0]]))  # r = 1/2 for either class
+    >>> float(RelationLoss()(ops.array([0]), ops.zeros((1, 2))))  # r = 1/2 for either class
     0.25
     """
 

@@ -41,7 +41,7 @@ class BalancedPairsLoss(keras.losses.Loss):
 
     Example:
 
-    >>> round(float(BalancedPairsLoss()([0], [[0.0, 0.0, 0.0]])), 4)  # log 2
+    >>> round(float(BalancedPairsLoss()(ops.array([0]), ops.zeros((1, 3)))), 4)  # log 2
     0.6931
     """
 
