@@ -36,7 +36,9 @@ def make_learner(make_network):
         arguments = {"inner_steps": STEPS, "inner_batch_size": 4, **kwargs}
         learner = Reptile(make_network(), CELLS[cell][0](), dtype="float64", **arguments)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        learner.compile(keras.optimizers.SGD(EPSILON), loss, ["accuracy"], jit_compile=False)
+        learner.compile(
+            keras.optimizers.SGD(EPSILON), loss, metrics=["accuracy"], jit_compile=False
+        )
         return learner
 
     return make
