@@ -19,6 +19,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from experiments import few_shot_data, few_shot_learner, files, program
 from experiments.few_shot_data import make_episodes
+from experiments.few_shot_methods import METHODS
 from meta_keras import callbacks, metrics, pictures
 
 FLAGS = flags.FLAGS
@@ -28,7 +29,9 @@ flags.adopt_module_key_flags(few_shot_learner)
 
 flags.DEFINE_integer("episodes", 22000, "Training episodes.", lower_bound=1)
 flags.DEFINE_integer("meta_batch", 2, "Episodes an update.", lower_bound=1)
-flags.DEFINE_float("learning_rate", 2e-3, "Adam's first rate; cosine decay to 0.", lower_bound=0.0)
+flags.DEFINE_float(
+    "learning_rate", 2e-3, "The meta-optimizer's first rate; cosine decay to 0.", lower_bound=0.0
+)
 flags.DEFINE_bool("decay", True, "Cosine decay of the learning rate to 0 over the run.")
 flags.DEFINE_float("clip_norm", 10.0, "Global norm of the meta-gradient at most.", lower_bound=0.0)
 flags.DEFINE_bool("jit_compile", False, "Compile the whole training step with XLA.")
@@ -39,27 +42,36 @@ flags.DEFINE_integer("validation_interval", 2000, "Episodes between validations.
 flags.DEFINE_integer("validation_episodes", 100, "Episodes of a validation.", lower_bound=2)
 flags.DEFINE_integer("test_episodes", 600, "Test episodes.", lower_bound=2)
 
-flags.register_multi_flags_validator(
-    ["episodes", "meta_batch", "validation_interval"],
-    lambda f: (
-        f["episodes"] % min(f["validation_interval"], f["episodes"]) == 0
-        and min(f["validation_interval"], f["episodes"]) % f["meta_batch"] == 0
-    ),
-    "--episodes must be a multiple of --validation_interval (or below it), and that a multiple of "
-    "--meta_batch",
-)
-flags.register_multi_flags_validator(
-    ["inner_batch_size", "nway", "kshot"],
-    lambda f: (f["inner_batch_size"] or 1) <= f["nway"] * f["kshot"],
-    "--inner_batch_size must be at most --nway times --kshot, the size of the support set",
-)
 flags.register_validator("learning_rate", lambda v: v > 0, "--learning_rate must be positive")
-flags.register_validator("clip_norm", lambda v: v > 0, "--clip_norm must be positive")
+flags.register_validator("clip_norm", lambda v: v is None or v > 0, "--clip_norm must be positive")
 
 # They say where things lie or what to do now, and do not decide the run's result.
 NOT_SETTINGS = {
     "data_dir", "manual_dir", "logdir", "eval_only", "resume", "test_episodes"
 }  # fmt: skip
+
+
+def check_flags():
+    """Refuses flags that do not fit together; what a method's defaults decide is decided by now.
+
+    Raises:
+        UsageError: they do not.
+    """
+    interval = epoch_episodes()
+    if FLAGS.episodes % interval or interval % FLAGS.meta_batch:
+        raise program.UsageError(
+            f"--episodes={FLAGS.episodes} must be a multiple of --validation_interval="
+            f"{FLAGS.validation_interval} (or below it), and that a multiple of --meta_batch="
+            f"{FLAGS.meta_batch}."
+        )
+    # At test, Reptile takes a support set that is smaller as a whole.
+    for part in ("train",) if FLAGS.method == "reptile" else ("train", "test"):
+        nway, kshot, _ = few_shot_data.episode_sizes(part)
+        if (FLAGS.inner_batch_size or 1) > nway * kshot:
+            raise program.UsageError(
+                f"--inner_batch_size must be at most {nway * kshot}, the size of the support set "
+                f"of a {part} episode, not {FLAGS.inner_batch_size}."
+            )
 
 
 def set_up_runtime():
@@ -96,7 +108,7 @@ def compile_learner(learner, updates):
     if FLAGS.decay:
         rate = keras.optimizers.schedules.CosineDecay(rate, updates)
     learner.compile(
-        keras.optimizers.Adam(rate, global_clipnorm=FLAGS.clip_norm),
+        METHODS[FLAGS.method].optimizer(rate, global_clipnorm=FLAGS.clip_norm),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile=FLAGS.jit_compile,
@@ -181,6 +193,8 @@ def default_logdir():
 
 
 def main():
+    few_shot_learner.apply_method()
+    check_flags()
     set_up_runtime()
     logdir = pathlib.Path(FLAGS.logdir or default_logdir()).expanduser()
     preset = few_shot_learner.load_preset() if FLAGS.preset else None
@@ -231,7 +245,7 @@ def main():
             "test_accuracy": accuracy,
             "test_ci95": ci95,
             "test_episodes": FLAGS.test_episodes,
-            "batch_norm": learner.batch_norm,
+            "batch_norm": mode,
             "seed": FLAGS.seed,
             "train_episodes": state["epoch"] * interval,
             "best_episode": state["best_epoch"] * interval,

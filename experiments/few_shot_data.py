@@ -9,6 +9,15 @@ FLAGS = flags.FLAGS
 
 flags.DEFINE_integer("nway", 5, "N, classes of an episode.", lower_bound=2)
 flags.DEFINE_integer("kshot", 1, "K, support pictures a class.", lower_bound=1)
+flags.DEFINE_integer(
+    "train_nway", None, "Classes of a training episode; --nway if not given.", lower_bound=2
+)
+flags.DEFINE_integer(
+    "train_kshot",
+    None,
+    "Support pictures a class in training; --kshot if not given.",
+    lower_bound=1,
+)
 flags.DEFINE_integer("nquery", 5, "Q, query pictures a class in training.", lower_bound=1)
 flags.DEFINE_integer(
     "test_nquery", 15, "Query pictures a class in validation and test.", lower_bound=1
@@ -32,9 +41,12 @@ flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own default if not giv
 flags.DEFINE_string("manual_dir", None, "Folder with Omniglot's official zip files.")
 
 flags.register_multi_flags_validator(
-    ["kshot", "nquery", "test_nquery"],
-    lambda f: f["kshot"] + max(f["nquery"], f["test_nquery"]) <= 20,
-    "--kshot plus --nquery (or --test_nquery) must be at most 20, the drawings of a character",
+    ["kshot", "train_kshot", "nquery", "test_nquery"],
+    lambda f: (
+        f["kshot"] + f["test_nquery"] <= 20 and (f["train_kshot"] or f["kshot"]) + f["nquery"] <= 20
+    ),
+    "--kshot plus --test_nquery, and --train_kshot (or --kshot) plus --nquery, must be at most 20, "
+    "the drawings of a character",
 )
 flags.register_multi_flags_validator(
     ["split", "split_dir"],
@@ -70,9 +82,11 @@ def load_data(begun_with=None):
     try:
         split = data.split_classes(characters, FLAGS.split, FLAGS.rotations, FLAGS.split_dir)
         for name, classes in split.items():
-            if FLAGS.nway > len(classes):
+            nway = episode_sizes(name)[0]
+            flag = "nway" if nway == FLAGS.nway else "train_nway"
+            if nway > len(classes):
                 raise ValueError(
-                    f"--nway={FLAGS.nway} is more than the {len(classes)} classes of the {name} "
+                    f"--{flag}={nway} is more than the {len(classes)} classes of the {name} "
                     f"part of {dataset} (--split={FLAGS.split})."
                 )
     except ValueError as error:
@@ -81,14 +95,18 @@ def load_data(begun_with=None):
     return drawings, dataset, reason
 
 
+def episode_sizes(part):
+    """N, K and Q of a split's episodes."""
+    if part == "train":
+        return FLAGS.train_nway or FLAGS.nway, FLAGS.train_kshot or FLAGS.kshot, FLAGS.nquery
+    return FLAGS.nway, FLAGS.kshot, FLAGS.test_nquery
+
+
 def make_episodes(drawings, part, count, start=0, meta_batch=1):
     """The stream of a split: training episodes run on, validation and test are always the same."""
-    nquery = FLAGS.nquery if part == "train" else FLAGS.test_nquery
     return data.episodes(
         drawings[part],
-        FLAGS.nway,
-        FLAGS.kshot,
-        nquery,
+        *episode_sizes(part),
         seed=FLAGS.seed * len(STREAMS) + STREAMS[part],
         count=count,
         start=start,

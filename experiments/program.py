@@ -25,13 +25,21 @@ class UsageError(Exception):
     """The user asked for something that cannot be; the message says what is allowed."""
 
 
-def run(main):
-    """Runs an absl program; a user's mistake ends it with a message and exit code 2."""
+def run(main, takes_arguments=False):
+    """Runs an absl program; a user's mistake ends it with a message and exit code 2.
+
+    Args:
+        main: a function without arguments, or of the list of those that are not flags.
+        takes_arguments: which of the two.
+    """
 
     def guarded(argv):
         logging.use_absl_handler()
         logging.set_verbosity(logging.WARNING)
         try:
+            if takes_arguments:
+                main(argv[1:])
+                return
             if len(argv) > 1:
                 raise UsageError(f"unexpected arguments: {' '.join(argv[1:])}; see --help.")
             main()

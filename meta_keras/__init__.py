@@ -2,12 +2,16 @@
 
 from meta_keras import data, layers, learners, metrics, networks, optimizers, presets, problems
 from meta_keras.learners import (
+    MAML,
     EpisodicLearner,
     GradientBasedLearner,
     LSTMMetaLearner,
     MatchingNetwork,
+    MetaSGD,
+    MetricLearner,
     PrototypicalNetwork,
     RelationNetwork,
+    Reptile,
     SiameseNetwork,
 )
 from meta_keras.optimizers import LearnedOptimizer, OptimizerTrainer
@@ -16,14 +20,18 @@ from meta_keras.unroll import Unrolled, unroll
 __version__ = "0.1.0"
 
 __all__ = [
+    "MAML",
     "EpisodicLearner",
     "GradientBasedLearner",
     "LSTMMetaLearner",
     "LearnedOptimizer",
     "MatchingNetwork",
+    "MetaSGD",
+    "MetricLearner",
     "OptimizerTrainer",
     "PrototypicalNetwork",
     "RelationNetwork",
+    "Reptile",
     "SiameseNetwork",
     "Unrolled",
     "data",

@@ -239,7 +239,8 @@ class EpisodeSummaries(keras.callbacks.Callback):
             tf.summary.scalar("loss", logs["loss"])
             tf.summary.scalar("accuracy", logs["accuracy"])
             tf.summary.scalar("episodes_per_second", self.episodes_per_epoch / seconds)
-            tf.summary.scalar("gradient_norm", self._gradient_norm())
+            gradient = self.model.meta_gradient(*self.train_batch)
+            tf.summary.scalar("gradient_norm", tf.linalg.global_norm(gradient))
         with self.writers["validation"].as_default(step=step):
             tf.summary.scalar("loss", logs["val_loss"])
             tf.summary.scalar("accuracy", logs["val_accuracy"])
@@ -248,12 +249,6 @@ class EpisodeSummaries(keras.callbacks.Callback):
             tf.summary.image("episode", picture[None])
         for writer in self.writers.values():
             writer.flush()
-
-    def _gradient_norm(self):
-        x, y = self.train_batch
-        with tf.GradientTape() as tape:
-            loss = self.model.compute_loss(x, y, self.model(x, training=True))
-        return tf.linalg.global_norm(tape.gradient(loss, self.model.trainable_variables))
 
     def _write_adaptation(self):
         if not hasattr(self.model, "run_inner_loop"):

@@ -4,6 +4,7 @@ from meta_keras.layers.cell import Cell
 from meta_keras.layers.coordinatewise_lstm import CoordinatewiseLSTM, CoordinatewiseLSTMState
 from meta_keras.layers.descent import AdamCell, GradientDescentCell, NesterovCell, RMSpropCell
 from meta_keras.layers.gated_lstm import GatedLSTMCell, GatedLSTMState
+from meta_keras.layers.meta_sgd import MetaSGDCell
 from meta_keras.layers.preprocessing import LogAndSign
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "GatedLSTMState",
     "GradientDescentCell",
     "LogAndSign",
+    "MetaSGDCell",
     "NesterovCell",
     "RMSpropCell",
 ]

@@ -1,0 +1,181 @@
+"""The methods of few-shot experiments: what `--method=NAME` builds, and from which flags.
+
+A new method is an entry of `METHODS` and the function that builds its learner. Flags that only
+some methods have are defined in `few_shot_learner` and named by the entries that have them.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+from absl import flags
+
+from meta_keras import networks
+from meta_keras.layers import AdamCell, GatedLSTMCell, GradientDescentCell, MetaSGDCell
+from meta_keras.learners import MAML, LSTMMetaLearner, MetaSGD, Reptile
+
+FLAGS = flags.FLAGS
+IMAGE_SHAPE = (28, 28, 1)
+
+
+class Method(NamedTuple):
+    """An entry of `METHODS`.
+
+    Attributes:
+        learner: the class of the learner.
+        build: function without arguments that makes a new learner as the flags say.
+        flags: names of the flags that it has and some other method has not.
+        defaults: dict from flags to their default values, where those of the definition (which
+            are `lstm`'s) do not fit. A value for a flag that is not among `flags` is fixed.
+        optimizer: the class of the meta-optimizer.
+    """
+
+    learner: type
+    build: Callable
+    flags: tuple
+    defaults: dict
+    optimizer: type = keras.optimizers.Adam
+
+
+# What may be chosen for any weights, and with what is about training alone, not a preset's matter.
+CHOSEN_FOR_ANY_WEIGHTS = ("batch_norm", "test_inner_steps")
+FREE_FLAGS = ("train_nway", *CHOSEN_FOR_ANY_WEIGHTS)
+NETWORK = ("filters", "downsample", "mixed_precision")
+GRADIENT_BASED = (
+    *NETWORK,
+    "logits_initializer",
+    "inner_steps",
+    "test_inner_steps",
+    "inner_batch_size",
+    "batch_norm",
+)
+INNER_RATE = (*GRADIENT_BASED, "inner_learning_rate")
+
+
+def _precision():
+    return "mixed_bfloat16" if FLAGS.mixed_precision else "float32"
+
+
+def _network_with_logits():
+    return networks.conv4(
+        FLAGS.nway,
+        IMAGE_SHAPE,
+        filters=FLAGS.filters,
+        downsample=FLAGS.downsample,
+        logits_initializer=FLAGS.logits_initializer,
+        dtype=_precision(),
+    )
+
+
+def _adaptation():
+    """The arguments that every gradient-based learner has."""
+    return {
+        "inner_steps": FLAGS.inner_steps,
+        "test_inner_steps": FLAGS.test_inner_steps,
+        "inner_batch_size": FLAGS.inner_batch_size,
+        "batch_norm": FLAGS.batch_norm,
+    }
+
+
+def _lstm():
+    constant = keras.initializers.Constant
+    cell = GatedLSTMCell(
+        input_gate_bias_initializer=constant(FLAGS.input_gate_bias),
+        forget_gate_bias_initializer=constant(FLAGS.forget_gate_bias),
+    )
+    return LSTMMetaLearner(
+        _network_with_logits(),
+        cell,
+        second_order=FLAGS.second_order,
+        divide_gradient_by_batch=FLAGS.divide_gradient_by_batch,
+        **_adaptation(),
+    )
+
+
+def _maml():
+    cell = GradientDescentCell(FLAGS.inner_learning_rate)
+    return MAML(_network_with_logits(), cell, second_order=FLAGS.second_order, **_adaptation())
+
+
+def _meta_sgd():
+    cell = MetaSGDCell(keras.initializers.Constant(FLAGS.inner_learning_rate))
+    return MetaSGD(_network_with_logits(), cell, second_order=FLAGS.second_order, **_adaptation())
+
+
+def _reptile():
+    if FLAGS.inner_optimizer == "adam":
+        cell = AdamCell(FLAGS.inner_learning_rate, beta_1=0.0)
+    else:
+        cell = GradientDescentCell(FLAGS.inner_learning_rate)
+    return Reptile(_network_with_logits(), cell, **_adaptation())
+
+
+METHODS = {
+    "lstm": Method(
+        LSTMMetaLearner,
+        _lstm,
+        flags=(
+            *GRADIENT_BASED,
+            "second_order",
+            "divide_gradient_by_batch",
+            "input_gate_bias",
+            "forget_gate_bias",
+        ),
+        defaults={},
+    ),
+    "maml": Method(
+        MAML,
+        _maml,
+        flags=INNER_RATE,
+        defaults={"second_order": True, "inner_learning_rate": 0.4, "test_inner_steps": 3},
+    ),
+    "fomaml": Method(
+        MAML,
+        _maml,
+        flags=INNER_RATE,
+        defaults={"second_order": False, "inner_learning_rate": 0.4, "test_inner_steps": 3},
+    ),
+    "meta_sgd": Method(
+        MetaSGD,
+        _meta_sgd,
+        flags=(*INNER_RATE, "second_order"),
+        defaults={"inner_learning_rate": 0.4},
+    ),
+    "reptile": Method(
+        Reptile,
+        _reptile,
+        flags=(*INNER_RATE, "inner_optimizer"),
+        defaults={
+            "train_kshot": 10,
+            "inner_steps": 5,
+            "inner_batch_size": 10,
+            "test_inner_steps": 50,
+            "inner_optimizer": "adam",
+            "inner_learning_rate": 1e-3,
+            "learning_rate": 1.0,
+            "clip_norm": None,
+            "meta_batch": 5,
+        },
+        optimizer=keras.optimizers.SGD,
+    ),
+}
+
+
+def method_flags():
+    """The flags that some methods have and others have not."""
+    return {*FREE_FLAGS}.union(*(method.flags for method in METHODS.values()))
+
+
+def method_of(config):
+    """The name of the method whose learner was saved with `config`, None if there is none.
+
+    Args:
+        config: as `meta_keras.presets.preset_config` gives it.
+    """
+    for name, method in METHODS.items():
+        fixed = {flag: v for flag, v in method.defaults.items() if flag not in method.flags}
+        if config["registered_name"] == keras.saving.get_registered_name(method.learner) and all(
+            config["config"].get(flag, value) == value for flag, value in fixed.items()
+        ):
+            return name
+    return None
