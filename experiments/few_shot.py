@@ -21,6 +21,7 @@ from experiments import few_shot_data, few_shot_learner, files, program
 from experiments.few_shot_data import make_episodes
 from experiments.few_shot_methods import METHODS
 from meta_keras import callbacks, metrics, pictures
+from meta_keras.learners import MetricLearner
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(program)
@@ -63,6 +64,11 @@ def check_flags():
             f"--episodes={FLAGS.episodes} must be a multiple of --validation_interval="
             f"{FLAGS.validation_interval} (or below it), and that a multiple of --meta_batch="
             f"{FLAGS.meta_batch}."
+        )
+    if FLAGS.jit_compile and issubclass(METHODS[FLAGS.method].learner, MetricLearner):
+        raise program.UsageError(
+            f"--jit_compile does not apply to --method={FLAGS.method}: it reads the number of "
+            "classes from the labels, and XLA has to know it before."
         )
     # At test, Reptile takes a support set that is smaller as a whole.
     for part in ("train",) if FLAGS.method == "reptile" else ("train", "test"):
@@ -107,9 +113,10 @@ def compile_learner(learner, updates):
     rate = FLAGS.learning_rate
     if FLAGS.decay:
         rate = keras.optimizers.schedules.CosineDecay(rate, updates)
+    method = METHODS[FLAGS.method]
     learner.compile(
-        METHODS[FLAGS.method].optimizer(rate, global_clipnorm=FLAGS.clip_norm),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        method.optimizer(rate, global_clipnorm=FLAGS.clip_norm),
+        method.loss(),
         metrics=["accuracy"],
         jit_compile=FLAGS.jit_compile,
     )

@@ -21,8 +21,9 @@ flags.DEFINE_enum(
     "lstm",
     list(METHODS),
     "Meta-learner: lstm (Ravi & Larochelle 2017), maml, fomaml (Finn et al. 2017), meta_sgd (Li et "
-    "al. 2017), reptile (Nichol et al. 2018). Each has defaults of its own for other flags; "
-    "those below are lstm's.",
+    "al. 2017), reptile (Nichol et al. 2018), prototypical (Snell et al. 2017), matching (Vinyals "
+    "et al. 2016), relation (Sung et al. 2018), siamese (Koch et al. 2015). Each has defaults of "
+    "its own for other flags; those below are lstm's.",
 )
 flags.DEFINE_string("preset", None, "Start from this preset (a name or a folder).")
 flags.DEFINE_integer("inner_steps", 1, "T, steps on the support set.", lower_bound=1)
@@ -67,9 +68,26 @@ flags.DEFINE_float(
     "input_gate_bias", 2.0, "Initial b_I; sigmoid(b_I) is the first inner learning rate."
 )
 flags.DEFINE_float("forget_gate_bias", 6.0, "Initial b_F; sigmoid(b_F) is the first forget gate.")
+flags.DEFINE_enum(
+    "distance",
+    None,
+    ["euclidean", "cosine"],
+    "Prototypical: squared Euclidean distance to the prototypes, or the cosine with them.",
+)
+flags.DEFINE_float("temperature", None, "What prototypical's and matching's logits are divided by.")
+flags.DEFINE_bool("full_context", None, "Matching: embeddings that see the whole support set.")
+flags.DEFINE_enum(
+    "relation_loss",
+    None,
+    ["cross_entropy", "mse"],
+    "Relation: cross-entropy of the classes, or the paper's squared error of the scores.",
+)
 flags.DEFINE_bool("mixed_precision", False, "Network in bfloat16, cell and weights in float32.")
 flags.register_validator(
     "inner_learning_rate", lambda v: v is None or v > 0, "--inner_learning_rate must be positive"
+)
+flags.register_validator(
+    "temperature", lambda v: v is None or v > 0, "--temperature must be positive"
 )
 
 

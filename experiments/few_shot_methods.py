@@ -12,10 +12,25 @@ from absl import flags
 
 from meta_keras import networks
 from meta_keras.layers import AdamCell, GatedLSTMCell, GradientDescentCell, MetaSGDCell
-from meta_keras.learners import MAML, LSTMMetaLearner, MetaSGD, Reptile
+from meta_keras.learners import (
+    MAML,
+    BalancedPairsLoss,
+    LSTMMetaLearner,
+    MatchingNetwork,
+    MetaSGD,
+    PrototypicalNetwork,
+    RelationLoss,
+    RelationNetwork,
+    Reptile,
+    SiameseNetwork,
+)
 
 FLAGS = flags.FLAGS
 IMAGE_SHAPE = (28, 28, 1)
+
+
+def _cross_entropy():
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 class Method(NamedTuple):
@@ -28,6 +43,7 @@ class Method(NamedTuple):
         defaults: dict from flags to their default values, where those of the definition (which
             are `lstm`'s) do not fit. A value for a flag that is not among `flags` is fixed.
         optimizer: the class of the meta-optimizer.
+        loss: function without arguments that makes the loss of the query logits.
     """
 
     learner: type
@@ -35,11 +51,12 @@ class Method(NamedTuple):
     flags: tuple
     defaults: dict
     optimizer: type = keras.optimizers.Adam
+    loss: Callable = _cross_entropy
 
 
 # What may be chosen for any weights, and with what is about training alone, not a preset's matter.
 CHOSEN_FOR_ANY_WEIGHTS = ("batch_norm", "test_inner_steps")
-FREE_FLAGS = ("train_nway", *CHOSEN_FOR_ANY_WEIGHTS)
+FREE_FLAGS = ("train_nway", "relation_loss", *CHOSEN_FOR_ANY_WEIGHTS)
 NETWORK = ("filters", "downsample", "mixed_precision")
 GRADIENT_BASED = (
     *NETWORK,
@@ -50,6 +67,7 @@ GRADIENT_BASED = (
     "batch_norm",
 )
 INNER_RATE = (*GRADIENT_BASED, "inner_learning_rate")
+METRIC = ("filters", "mixed_precision", "train_nway")
 
 
 def _precision():
@@ -110,6 +128,42 @@ def _reptile():
     return Reptile(_network_with_logits(), cell, **_adaptation())
 
 
+def _embedding(maps=False):
+    return networks.conv4_embedding(IMAGE_SHAPE, FLAGS.filters, maps=maps, dtype=_precision())
+
+
+def _prototypical():
+    return PrototypicalNetwork(_embedding(), FLAGS.distance, FLAGS.temperature)
+
+
+def _matching():
+    return MatchingNetwork(_embedding(), FLAGS.temperature, FLAGS.full_context)
+
+
+def _relation():
+    embedding = _embedding(maps=True)
+    relation = networks.relation_module(
+        embedding.output_shape[1:], FLAGS.filters, dtype=_precision()
+    )
+    return RelationNetwork(embedding, relation)
+
+
+def _relation_loss():
+    return RelationLoss() if FLAGS.relation_loss == "mse" else _cross_entropy()
+
+
+def _siamese():
+    return SiameseNetwork(_embedding())
+
+
+# Training with many classes makes few episodes do, so validations are closer together.
+MANY_CLASSES = {
+    "filters": 64,
+    "train_nway": 60,
+    "meta_batch": 1,
+    "episodes": 2400,
+    "validation_interval": 300,
+}
 METHODS = {
     "lstm": Method(
         LSTMMetaLearner,
@@ -157,6 +211,40 @@ METHODS = {
             "meta_batch": 5,
         },
         optimizer=keras.optimizers.SGD,
+    ),
+    "prototypical": Method(
+        PrototypicalNetwork,
+        _prototypical,
+        flags=(*METRIC, "distance", "temperature"),
+        defaults={**MANY_CLASSES, "distance": "euclidean", "temperature": 1.0},
+    ),
+    "matching": Method(
+        MatchingNetwork,
+        _matching,
+        flags=(*METRIC, "temperature", "full_context"),
+        defaults={**MANY_CLASSES, "temperature": 0.1, "full_context": False},
+    ),
+    "relation": Method(
+        RelationNetwork,
+        _relation,
+        flags=(*METRIC, "relation_loss"),
+        defaults={
+            **MANY_CLASSES,
+            "train_nway": 20,
+            "nquery": 2,
+            "episodes": 4000,
+            "validation_interval": 400,
+            "relation_loss": "cross_entropy",
+        },
+        loss=_relation_loss,
+    ),
+    # Pairs are pairs of pictures with one support picture a class only.
+    "siamese": Method(
+        SiameseNetwork,
+        _siamese,
+        flags=METRIC,
+        defaults={**MANY_CLASSES, "train_kshot": 1},
+        loss=BalancedPairsLoss,
     ),
 }
 
