@@ -55,9 +55,12 @@ def test_learns(make_learner, kind):
     rng = np.random.default_rng(0)
     images = 160 * rng.integers(0, 2, (6, 1, 6, 6)) + rng.integers(0, 90, (6, 8, 6, 6))
     drawings = images.astype("uint8")
-    kwargs = {"cell": GradientDescentCell(0.4), "rate": 1.0} if kind == "reptile" else {}
-    learner = make_learner(kind, test_inner_steps=2, run_eagerly=False, **kwargs)
-    training = data.episodes(drawings, 3, 2, 3, seed=0, count=80, meta_batch=2)
+    kwargs = {"test_inner_steps": 2, "run_eagerly": False}
+    if kind == "reptile":
+        kwargs |= {"cell": GradientDescentCell(0.1), "inner_steps": 4, "rate": 0.5}
+    learner = make_learner(kind, **kwargs)
+    kshot = 4 if kind == "reptile" else 2
+    training = data.episodes(drawings, 3, kshot, 3, seed=0, count=160, meta_batch=4)
     test = data.episodes(drawings, 3, 2, 3, seed=1, count=20)
     before = learner.evaluate(test, return_dict=True, verbose=0)
     logs = learner.fit(training, validation_data=test, verbose=0).history
