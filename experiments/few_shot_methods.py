@@ -161,7 +161,7 @@ MANY_CLASSES = {
     "filters": 64,
     "train_nway": 60,
     "meta_batch": 1,
-    "episodes": 2400,
+    "episodes": 3000,
     "validation_interval": 300,
 }
 METHODS = {

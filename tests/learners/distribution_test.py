@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras import LSTMMetaLearner, Reptile, networks
+from meta_keras import LSTMMetaLearner, PrototypicalNetwork, Reptile, networks
 from meta_keras.layers import GradientDescentCell
 
 tf.config.set_logical_device_configuration(
@@ -36,6 +36,10 @@ def make_reptile(network):  # its training step is its own
     return Reptile(network, GradientDescentCell(0.5), inner_steps=1)
 
 
+def make_prototypical(network):  # its moving statistics are updated on every device
+    return PrototypicalNetwork(network)
+
+
 def train(make, scope):
     keras.utils.set_random_seed(0)
     with scope:
@@ -50,7 +54,7 @@ def train(make, scope):
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
-for make in (make_lstm, make_reptile):
+for make in (make_lstm, make_reptile, make_prototypical):
     losses, moves = train(make, strategy.scope())
     expected_losses, expected_moves = train(make, contextlib.nullcontext())
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
