@@ -41,7 +41,7 @@ class Method(NamedTuple):
         build: function without arguments that makes a new learner as the flags say.
         flags: names of the flags that it has and some other method has not.
         defaults: dict from flags to their default values, where those of the definition (which
-            are `lstm`'s) do not fit. A value for a flag that is not among `flags` is fixed.
+            are `lstm`'s) do not fit. For a flag that only other methods have it is a fixed value.
         optimizer: the class of the meta-optimizer.
         loss: function without arguments that makes the loss of the query logits.
     """
@@ -181,19 +181,19 @@ METHODS = {
         MAML,
         _maml,
         flags=INNER_RATE,
-        defaults={"second_order": True, "inner_learning_rate": 0.4, "test_inner_steps": 3},
+        defaults={"second_order": True, "inner_learning_rate": 0.9, "episodes": 30000},
     ),
     "fomaml": Method(
         MAML,
         _maml,
         flags=INNER_RATE,
-        defaults={"second_order": False, "inner_learning_rate": 0.4, "test_inner_steps": 3},
+        defaults={"second_order": False, "inner_learning_rate": 0.9, "episodes": 40000},
     ),
     "meta_sgd": Method(
         MetaSGD,
         _meta_sgd,
         flags=(*INNER_RATE, "second_order"),
-        defaults={"inner_learning_rate": 0.4},
+        defaults={"inner_learning_rate": 0.9, "episodes": 30000},
     ),
     "reptile": Method(
         Reptile,
@@ -201,14 +201,17 @@ METHODS = {
         flags=(*INNER_RATE, "inner_optimizer"),
         defaults={
             "train_kshot": 10,
+            "nquery": 1,
             "inner_steps": 5,
             "inner_batch_size": 10,
-            "test_inner_steps": 50,
-            "inner_optimizer": "adam",
-            "inner_learning_rate": 1e-3,
+            "test_inner_steps": 10,
+            "inner_optimizer": "sgd",
+            "inner_learning_rate": 0.3,
+            "downsample": "stride",
             "learning_rate": 1.0,
             "clip_norm": None,
             "meta_batch": 5,
+            "episodes": 40000,
         },
         optimizer=keras.optimizers.SGD,
     ),
@@ -261,9 +264,9 @@ def method_of(config):
         config: as `meta_keras.presets.preset_config` gives it.
     """
     for name, method in METHODS.items():
-        fixed = {flag: v for flag, v in method.defaults.items() if flag not in method.flags}
+        fixed = method_flags().difference(method.flags).intersection(method.defaults)
         if config["registered_name"] == keras.saving.get_registered_name(method.learner) and all(
-            config["config"].get(flag, value) == value for flag, value in fixed.items()
+            config["config"].get(flag) == method.defaults[flag] for flag in fixed
         ):
             return name
     return None

@@ -93,11 +93,11 @@ class Reptile(GradientBasedLearner):
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         adapted, logits = self._train_on_episodes(x)
-        # Optimizers add up what the replicas of a strategy give them.
+        # Optimizers add up what the replicas of a strategy give them; the loss is their share too.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         gradient = [part / replicas for part in self._gradient(adapted)]
         self.optimizer.apply_gradients(zip(gradient, self.trainable_variables, strict=True))
-        loss = self.compute_loss(x, y, logits, sample_weight)
+        loss = self.compute_loss(x, y, logits, sample_weight) * replicas
         for metric in self.metrics:
             if metric.name == "loss":
                 metric.update_state(loss, sample_weight=tf.shape(y)[0])

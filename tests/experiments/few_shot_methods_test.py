@@ -22,7 +22,7 @@ TINY = [
     "--validation_interval=2",
     "--validation_episodes=2",
     "--test_episodes=3",
-    "--inner_steps=2",
+    "--inner_steps=1",
     "--test_inner_steps=2",
 ]
 
@@ -230,7 +230,7 @@ def test_reptile_as_the_flags_say():
 
 
 def test_interrupted_reptile_ends_with_the_same_weights(run, tmp_path, monkeypatch):
-    arguments = [*TINY, "--method=reptile"]
+    arguments = [*TINY, "--method=reptile", "--test_inner_steps=1"]
     run(*arguments, f"--logdir={tmp_path / 'whole'}")
 
     def stop(self, epoch, logs=None):
