@@ -190,6 +190,8 @@ def main():
     values = program.module_flags(__name__)
     settings = {name: value for name, value in values.items() if name not in NOT_SETTINGS}
     settings["dataset"] = dataset
+    if dataset == "folder":  # A user's own pictures may change between two starts.
+        settings["pictures"] = few_shot_data.fingerprint(drawings)
     checkpoint = callbacks.Checkpoint(logdir / "checkpoints")
     if FLAGS.eval_only and not begun:
         # A run's own weights come first; without a run there must be a preset.

@@ -1,5 +1,8 @@
 """The data of few-shot experiments: flags, drawings of every split, streams of episodes."""
 
+import hashlib
+
+import numpy as np
 from absl import flags, logging
 
 from experiments import program
@@ -16,8 +19,9 @@ flags.DEFINE_integer(
 flags.DEFINE_enum(
     "dataset",
     "auto",
-    ["auto", "omniglot", "glyphs"],
-    "auto: omniglot if it is prepared or can be had within seconds, else the built-in glyphs.",
+    ["auto", "omniglot", "glyphs", "folder"],
+    "auto: omniglot if it is prepared or can be had within seconds, else the built-in glyphs. "
+    "folder: --data_dir holds a folder of pictures for every class.",
 )
 flags.DEFINE_enum(
     "split",
@@ -28,18 +32,24 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_bool("rotations", True, "Rotations by 90, 180 and 270 degrees are further classes.")
 flags.DEFINE_string("split_dir", None, "Folder with train.txt, val.txt, test.txt (vinyals).")
-flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own default if not given.")
+flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own if not given. Or see --dataset.")
 flags.DEFINE_string("manual_dir", None, "Folder with Omniglot's official zip files.")
 
 flags.register_multi_flags_validator(
-    ["kshot", "nquery", "test_nquery"],
-    lambda f: f["kshot"] + max(f["nquery"], f["test_nquery"]) <= 20,
+    ["kshot", "nquery", "test_nquery", "dataset"],
+    lambda f: f["dataset"] == "folder" or f["kshot"] + max(f["nquery"], f["test_nquery"]) <= 20,
     "--kshot plus --nquery (or --test_nquery) must be at most 20, the drawings of a character",
 )
 flags.register_multi_flags_validator(
     ["split", "split_dir"],
     lambda f: f["split"] != "vinyals" or f["split_dir"],
     "--split=vinyals needs --split_dir, the folder with train.txt, val.txt and test.txt",
+)
+
+flags.register_multi_flags_validator(
+    ["dataset", "data_dir", "split"],
+    lambda f: f["dataset"] != "folder" or (f["data_dir"] and f["split"] == "random"),
+    "--dataset=folder needs --data_dir, the folder with the class folders, and --split=random",
 )
 
 STREAMS = {"train": 0, "validation": 1, "test": 2}
@@ -66,7 +76,11 @@ def load_data(begun_with=None):
             dataset, reason = data.choose_dataset(FLAGS.data_dir, FLAGS.manual_dir)
         if dataset == "glyphs":
             logging.warning("Using the built-in data set glyphs: %s", reason)
-    characters = data.load_characters(dataset, FLAGS.data_dir, FLAGS.manual_dir)
+    if dataset == "folder":
+        needed = FLAGS.kshot + max(FLAGS.nquery, FLAGS.test_nquery)
+        characters = data.load_folder(FLAGS.data_dir, at_least=needed)
+    else:
+        characters = data.load_characters(dataset, FLAGS.data_dir, FLAGS.manual_dir)
     try:
         split = data.split_classes(characters, FLAGS.split, FLAGS.rotations, FLAGS.split_dir)
         for name, classes in split.items():
@@ -79,6 +93,15 @@ def load_data(begun_with=None):
         raise program.UsageError(str(error)) from error
     drawings = {name: data.gather_classes(characters, classes) for name, classes in split.items()}
     return drawings, dataset, reason
+
+
+def fingerprint(drawings):
+    """Names the very drawings of all splits."""
+    digest = hashlib.sha256()
+    for part in STREAMS:
+        digest.update(f"{part} {drawings[part].shape}".encode())
+        digest.update(np.ascontiguousarray(drawings[part]))
+    return digest.hexdigest()[:16]
 
 
 def make_episodes(drawings, part, count, start=0, meta_batch=1):

@@ -1,5 +1,6 @@
 """Few-shot episodes as a `tf.data` pipeline whose episode i is a pure function of (seed, i)."""
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -7,8 +8,9 @@ def sample_episode(drawings, seed, index, nway, kshot, nquery):
     """Draws episode number `index`.
 
     Classes are drawn without replacement, and of every class K + Q different drawings: support
-    and query are disjoint. Counter-based random numbers make the episode a pure function of
-    `(seed, index)`, whatever was drawn before it and on whatever machine.
+    and query are disjoint. Blank drawings, places left over in a smaller class, are never drawn.
+    Counter-based random numbers make the episode a pure function of `(seed, index)`, whatever was
+    drawn before it and on whatever machine.
 
     Args:
         drawings: uint8 `[classes, drawings a class, H, W]`, ink 255.
@@ -26,9 +28,9 @@ def sample_episode(drawings, seed, index, nway, kshot, nquery):
     classes = tf.math.top_k(
         tf.random.stateless_uniform([drawings.shape[0]], class_seed), nway
     ).indices
-    chosen = tf.math.top_k(
-        tf.random.stateless_uniform([nway, drawings.shape[1]], drawing_seed), kshot + nquery
-    ).indices
+    inked = tf.reduce_any(tf.gather(drawings, classes) > 0, axis=[2, 3])
+    uniform = tf.random.stateless_uniform(inked.shape, drawing_seed)
+    chosen = tf.math.top_k(tf.where(inked, uniform, -1.0), kshot + nquery).indices
     classes = tf.broadcast_to(classes[:, None], chosen.shape)
     images = tf.gather_nd(drawings, tf.stack([classes, chosen], axis=-1))
     images = tf.cast(images[..., None], tf.float32) / 255.0
@@ -49,7 +51,8 @@ def episodes(drawings, nway, kshot, nquery, *, seed, count, start=0, meta_batch=
     """A dataset of the episodes `start ... start + count - 1` of the stream `seed`.
 
     Args:
-        drawings: uint8 `[classes, drawings a class, H, W]`, ink 255.
+        drawings: uint8 `[classes, drawings a class, H, W]`, ink 255. Where a class has fewer
+            drawings than others, the rest are blank.
         nway, kshot, nquery: N, K, Q.
         seed: int, names the stream.
         count: number of episodes, a multiple of `meta_batch`.
@@ -67,7 +70,7 @@ def episodes(drawings, nway, kshot, nquery, *, seed, count, start=0, meta_batch=
             "drawings must be uint8 [classes, drawings a class, H, W], got "
             f"{tf.as_dtype(drawings.dtype).name} {list(drawings.shape)}."
         )
-    num_classes, per_class = drawings.shape[:2]
+    num_classes = drawings.shape[0]
     for name, value in (
         ("nway", nway),
         ("kshot", kshot),
@@ -81,6 +84,7 @@ def episodes(drawings, nway, kshot, nquery, *, seed, count, start=0, meta_batch=
         raise ValueError(f"start must not be negative, got start={start}.")
     if nway > num_classes:
         raise ValueError(f"nway={nway} is more than the {num_classes} classes there are.")
+    per_class = np.asarray(drawings).any(axis=(2, 3)).sum(axis=1).min()
     if kshot + nquery > per_class:
         raise ValueError(
             f"kshot={kshot} and nquery={nquery} together need {kshot + nquery} drawings a class, "
