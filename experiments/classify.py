@@ -1,4 +1,4 @@
-"""Classifies your own pictures from one or a few examples of every class, offline.
+"""Classifies pictures from one or a few examples of every class, offline.
 
     python -m experiments.classify --support=DIR --query=DIR --output=DIR
 
@@ -121,11 +121,22 @@ def to_network(images):
 
 
 def predict(learner, support_images, support_labels, query_images):
-    """Probabilities `[n, N]` of the classes of query pictures."""
+    """Probabilities `[n, N]` of the classes of query pictures, each independent of the others.
+
+    A transductive classifier normalises with the statistics of its batch. Every picture gets a
+    batch with the support pictures: alone it would not do, and with other query pictures its
+    answer would depend on which those are.
+    """
     classifier = learner.adapt(support_images, support_labels)
-    # A transductive learner's answers are about the query as a whole.
-    batch_size = len(query_images) if learner.is_transductive() else 256
-    logits = classifier.predict(query_images, batch_size=batch_size, verbose=0)
+    if learner.is_transductive():
+
+        @tf.function
+        def answer(image):
+            return classifier(tf.concat([image[None], support_images], axis=0))[0]
+
+        logits = np.array([answer(image) for image in tf.constant(query_images)])
+    else:
+        logits = classifier.predict(query_images, batch_size=256, verbose=0)
     return tf.nn.softmax(np.float64(logits)).numpy()
 
 
@@ -173,18 +184,13 @@ def main():
     truth = np.array([labels.get(name.rpartition("/")[0], -1) for name in files_read])
     known = truth >= 0
     accuracy = None
-    print(f"{len(read)} pictures, {len(classes)} classes: {', '.join(classes)}.")
-    if learner.is_transductive():
-        print(
-            f"{FLAGS.preset} is transductive: its answer for a picture depends on the other "
-            "pictures of --query. It expects several of every class."
-        )
+    print(f"{len(read)} pictures, {len(classes)} classes: {classes}.")
     if known.any():
         accuracy = float((probabilities.argmax(axis=1) == truth)[known].mean())
         print(f"Accuracy {accuracy:.2%} over the {known.sum()} pictures in folders of classes.")
-    if not known.all() and "/" in "".join(files_read):
-        others = sorted({name.rpartition("/")[0] for name in np.array(files_read)[~known]} - {""})
-        print(f"Not names of classes, so without a share in the accuracy: {', '.join(others)}.")
+    others = {name.rpartition("/")[0] for name in files_read} - {*classes, ""}
+    if others:
+        print(f"Not names of classes, so without a share in the accuracy: {sorted(others)}.")
 
     table = predictions_table(files_read, classes, probabilities)
     write_file(output / "predictions.csv", table.encode())
@@ -202,7 +208,6 @@ def main():
             "query_pictures": len(read),
             "labelled_query_pictures": int(known.sum()),
             "accuracy": accuracy,
-            "transductive": learner.is_transductive(),
             "skipped": [{"file": str(file), "reason": reason} for file, reason in skipped],
             "versions": files.versions(),
         },

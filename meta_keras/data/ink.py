@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 WORKING_SIDE = 512  # Larger pictures are reduced to it first, which averages their noise.
 SMALLEST_SIDE = 8
 BLOCKS = 8  # The paper is looked for in so many blocks along each side.
-CONTRAST = 24  # Grey levels of 255 between ink and paper at least.
+CONTRAST = 16  # Grey levels of 255 between ink and paper at least.
 EXTENT = 19 / 28  # The longer side of the ink in the finished picture.
 
 
@@ -92,7 +92,7 @@ def find_ink(grey):
     if not dark.any() or ink[dark].mean() - ink[~dark].mean() < CONTRAST:
         raise ValueError(f"blank: less than {CONTRAST} of 255 grey levels between ink and paper")
     low = ink[~dark].mean() + 2 * ink[~dark].std()  # Above the grain of the paper.
-    high = ink[dark].mean()
+    high = np.percentile(ink[dark], 90)
     return np.clip((ink - low) / max(high - low, 1), 0, 1)
 
 
@@ -147,19 +147,11 @@ def centre(ink, size):
     """
     low, high = np.array([_extent((ink > 0.5).sum(axis=axis)) for axis in (1, 0)]).T
     side = max(high - low) / EXTENT
-    start = (low + high - side) / 2
-    # The frame may reach beyond the picture.
-    corner = np.floor(start).astype(int)
-    frame = np.zeros([math.ceil(side) + 1] * 2, np.float32)
-    inside = [
-        slice(max(c, 0), min(c + len(frame), s)) for c, s in zip(corner, ink.shape, strict=True)
-    ]
-    place = tuple(slice(i.start - c, i.stop - c) for i, c in zip(inside, corner, strict=True))
-    frame[place] = ink[tuple(inside)]
-    top, left = start - corner
-    box = (left, top, left + side, top + side)
-    area = Image.BOX if side >= size else Image.BILINEAR
-    picture = np.asarray(Image.fromarray(frame).resize((size, size), area, box))
+    rows, columns = (
+        _overlap((first + last - side) / 2, side, size, length)
+        for first, last, length in zip(low, high, ink.shape, strict=True)
+    )
+    picture = rows @ ink @ columns.T
     line = np.percentile(picture[picture > picture.max() / 10], 90)
     return np.clip(picture / min(line, 1), 0, 1)
 
@@ -168,3 +160,14 @@ def _extent(counts):
     """First and last place, the latter exclusive, of 99 % of a histogram."""
     share = np.cumsum(counts) / counts.sum()
     return np.searchsorted(share, 0.005), np.searchsorted(share, 0.995) + 1
+
+
+def _overlap(start, side, size, length):
+    """How much of each of `size` equal parts of a frame lies in each pixel: `[size, length]`.
+
+    The frame, from `start` to `start + side`, may reach beyond the pixels.
+    """
+    edges = start + side * np.arange(size + 1)[:, None] / size
+    pixels = np.arange(length)
+    overlap = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
+    return (np.maximum(overlap, 0) * size / side).astype(np.float32)
