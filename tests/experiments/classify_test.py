@@ -10,11 +10,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
-from absl.testing import flagsaver
 from PIL import Image
 
-from experiments import classify, program
+from experiments import program
+from experiments.classification import classify
 from meta_keras import EpisodicLearner, presets
 from meta_keras.data import glyphs
 
@@ -29,7 +28,7 @@ class NearestPicture(EpisodicLearner):
     def __init__(self, side=28, **kwargs):
         super().__init__(**kwargs)
         self.side = side
-        self.embedding = keras.Sequential([keras.Input((side, side, 1)), keras.layers.Flatten()])
+        self.network = keras.Sequential([keras.Input((side, side, 1)), keras.layers.Flatten()])
 
         self.built = True
 
@@ -72,17 +71,15 @@ def folders(tmp_path):
     return tmp_path
 
 
-def run(folder, *more):
-    """Runs the program in this process: its exit code."""
-    paths = [f"--{name}={folder / name}" for name in ("support", "query", "output")]
-    with flagsaver.flagsaver():
-        flags.FLAGS(["classify", *paths, *map(str, more)])
-        return classify.main()
+def run(folder, preset="lstm_omniglot_5way_1shot", **paths):
+    """Classifies in this process: the files that were skipped."""
+    paths = {name: folder / name for name in ("support", "query", "output")} | paths
+    return classify(**paths, preset=preset)[2]
 
 
-def refuse(folder, *more):
-    with pytest.raises((flags.Error, program.UsageError, *program.USER_ERRORS)) as error:
-        run(folder, *more)
+def refuse(folder, *arguments, **paths):
+    with pytest.raises((program.UsageError, *program.USER_ERRORS)) as error:
+        run(folder, *arguments, **paths)
     assert not (folder / "output" / "predictions.csv").exists()
     return str(error.value)
 
@@ -97,7 +94,7 @@ def results(folder):
 
 
 def test_shipped_preset(folders, capsys):
-    assert run(folders) == 0
+    assert not run(folders)
     rows = predictions(folders)
     assert len(rows) == 20
     assert list(rows[0]) == ["file", "predicted", *CLASSES]
@@ -150,7 +147,7 @@ def test_any_number_of_classes_with_a_metric_preset(folders, any_way):
     write_drawing(folders / "support" / "zeta" / "1.png", 3, 0)
     write_drawing(folders / "support" / "zeta" / "2.png", 3, 5)
     write_drawing(folders / "query" / "one.png", 3, 1)
-    assert run(folders, f"--preset={any_way}") == 0
+    assert not run(folders, any_way)
     rows = predictions(folders)
     assert len(rows) == 21 and list(rows[0])[2:] == [*CLASSES[:4], "zeta", CLASSES[4]]
     assert {row["file"]: row["predicted"] for row in rows}["one.png"] == "zeta"
@@ -167,7 +164,7 @@ def test_pictures_without_labels(folders, any_way, capsys):
         for file in (folders / "query" / name).iterdir():
             file.rename(folders / "query" / f"{number}{file.name}")
         (folders / "query" / name).rmdir()
-    assert run(folders, f"--preset={any_way}") == 0
+    assert not run(folders, any_way)
     assert "Accuracy" not in capsys.readouterr().out
     assert results(folders)["accuracy"] is None
     assert len(predictions(folders)) == 20
@@ -176,7 +173,7 @@ def test_pictures_without_labels(folders, any_way, capsys):
 def test_query_folder_that_is_no_class(folders, any_way, capsys):
     write_drawing(folders / "query" / "omega" / "1.png", 3, 0)
     (folders / "query" / "empty").mkdir()
-    assert run(folders, f"--preset={any_way}") == 0
+    assert not run(folders, any_way)
     output = capsys.readouterr().out
     assert "without a share in the accuracy: ['omega']." in output
     assert results(folders)["labelled_query_pictures"] == 20
@@ -187,7 +184,7 @@ def test_damaged_pictures_are_named_and_skipped(folders, any_way, capsys):
     Image.new("L", (50, 50), 255).save(folders / "query" / "gamma" / "2.png")
     (folders / "support" / "alpha" / "bad.jpg").write_bytes(b"\xff\xd8 cut")
     (folders / "support" / "alpha" / "notes.txt").write_text("passed over")
-    assert run(folders, f"--preset={any_way}") == 3
+    assert len(run(folders, any_way)) == 3
     errors = capsys.readouterr().err
     for words in ("gamma/1.png: damaged", "gamma/2.png: blank", "alpha/bad.jpg: damaged"):
         assert words in errors
@@ -225,15 +222,15 @@ def test_support_without_class_folders(folders):
 
 
 def test_folders_that_would_spoil_each_other(folders):
-    assert "--output" in refuse(folders, f"--output={folders / 'query' / 'out'}")
+    assert "--output" in refuse(folders, output=folders / "query" / "out")
     assert not (folders / "query" / "out").exists()
-    assert "contain each other" in refuse(folders, f"--query={folders / 'support' / 'alpha'}")
+    assert "contain each other" in refuse(folders, query=folders / "support" / "alpha")
     (folders / "file").write_text("")
-    assert "cannot be written" in refuse(folders, f"--output={folders / 'file' / 'out'}")
+    assert "cannot be written" in refuse(folders, output=folders / "file" / "out")
 
 
 def test_presets_of_other_kinds(folders, tmp_path):
-    assert "no_such" in refuse(folders, "--preset=no_such")
-    assert "not a EpisodicLearner" in refuse(folders, "--preset=quadratic")
+    assert "no_such" in refuse(folders, "no_such")
+    assert "not a EpisodicLearner" in refuse(folders, "quadratic")
     presets.save_preset(NearestPicture(side=16), tmp_path / "small")
-    assert run(folders, f"--preset={tmp_path / 'small'}") == 0
+    assert not run(folders, tmp_path / "small")

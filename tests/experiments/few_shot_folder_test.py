@@ -60,8 +60,8 @@ def test_drawings(classes):
 
 
 def test_classes_too_small_for_the_episodes_are_left_out(classes, caplog):
-    drawings, _, _ = load(f"--data_dir={classes}", "--test_nquery=3", "--norotations", "--nway=2")
-    assert sum(map(len, drawings.values())) == 6
+    drawings, _, _ = load(f"--data_dir={classes}", "--test_nquery=3")
+    assert sum(map(len, drawings.values())) == 4 * 6
     assert "class0: it has 3 pictures, 4 are needed" in caplog.text
 
 
