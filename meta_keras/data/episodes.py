@@ -23,15 +23,7 @@ def sample_episode(drawings, seed, index, nway, kshot, nquery):
     Returns:
         `(x, y)` of one episode as in `EpisodicLearner`, images `[.., H, W, 1]` float32 in [0, 1].
     """
-    class_seed, drawing_seed = (tf.random.fold_in([seed, index], purpose) for purpose in (0, 1))
-    # The places of the largest of uniform numbers are a draw without replacement.
-    classes = tf.math.top_k(
-        tf.random.stateless_uniform([drawings.shape[0]], class_seed), nway
-    ).indices
-    inked = tf.reduce_any(tf.gather(drawings, classes) > 0, axis=[2, 3])
-    uniform = tf.random.stateless_uniform(inked.shape, drawing_seed)
-    chosen = tf.math.top_k(tf.where(inked, uniform, -1.0), kshot + nquery).indices
-    classes = tf.broadcast_to(classes[:, None], chosen.shape)
+    classes, chosen = choose(drawings, seed, index, nway, kshot + nquery)
     images = tf.gather_nd(drawings, tf.stack([classes, chosen], axis=-1))
     images = tf.cast(images[..., None], tf.float32) / 255.0
 
@@ -45,6 +37,23 @@ def sample_episode(drawings, seed, index, nway, kshot, nquery):
         "query_images": flatten(images[:, kshot:]),
     }
     return x, flatten(labels[:, kshot:])
+
+
+def choose(drawings, seed, index, nway, per_class):
+    """Draws the classes and the drawings of episode number `index`, see `sample_episode`.
+
+    Returns:
+        Two int32 `[nway, per_class]`: the class and the number of every drawing.
+    """
+    class_seed, drawing_seed = (tf.random.fold_in([seed, index], purpose) for purpose in (0, 1))
+    # The places of the largest of uniform numbers are a draw without replacement.
+    classes = tf.math.top_k(
+        tf.random.stateless_uniform([drawings.shape[0]], class_seed), nway
+    ).indices
+    inked = tf.reduce_any(tf.gather(drawings, classes) > 0, axis=[2, 3])
+    uniform = tf.random.stateless_uniform(inked.shape, drawing_seed)
+    chosen = tf.math.top_k(tf.where(inked, uniform, -1.0), per_class).indices
+    return tf.broadcast_to(classes[:, None], chosen.shape), chosen
 
 
 def episodes(drawings, nway, kshot, nquery, *, seed, count, start=0, meta_batch=1):
@@ -65,6 +74,24 @@ def episodes(drawings, nway, kshot, nquery, *, seed, count, start=0, meta_batch=
     Raises:
         ValueError: the drawings do not suffice for N, K and Q, or a number is out of range.
     """
+    check_episodes(drawings, nway, kshot, nquery, count, start, meta_batch)
+    # As a tensor the drawings are an input of the pipeline, not a constant copied into its graph.
+    drawings = tf.constant(drawings)
+    return (
+        tf.data.Dataset.range(start, start + count)
+        .map(
+            lambda index: sample_episode(
+                drawings, tf.constant(seed, tf.int64), index, nway, kshot, nquery
+            ),
+            num_parallel_calls=2,
+        )
+        .batch(meta_batch, drop_remainder=True)
+        .prefetch(4)
+    )
+
+
+def check_episodes(drawings, nway, kshot, nquery, count, start, meta_batch):
+    """Raises the `ValueError`s of `episodes`."""
     if len(drawings.shape) != 4 or drawings.dtype != "uint8":
         raise ValueError(
             "drawings must be uint8 [classes, drawings a class, H, W], got "
@@ -92,16 +119,3 @@ def episodes(drawings, nway, kshot, nquery, *, seed, count, start=0, meta_batch=
         )
     if count % meta_batch:
         raise ValueError(f"count={count} is not a multiple of meta_batch={meta_batch}.")
-    # As a tensor the drawings are an input of the pipeline, not a constant copied into its graph.
-    drawings = tf.constant(drawings)
-    return (
-        tf.data.Dataset.range(start, start + count)
-        .map(
-            lambda index: sample_episode(
-                drawings, tf.constant(seed, tf.int64), index, nway, kshot, nquery
-            ),
-            num_parallel_calls=2,
-        )
-        .batch(meta_batch, drop_remainder=True)
-        .prefetch(4)
-    )
