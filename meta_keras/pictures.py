@@ -6,6 +6,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from meta_keras.data import strokes
+
 
 def predicted_episode_picture(learner, batch):
     """The first episode of a batch `(x, y)` with the learner's predictions, as a picture.
@@ -26,6 +28,32 @@ def predicted_episode_picture(learner, batch):
         x["query_images"][0],
         np.asarray(y[0]),
         logits[0],
+    )
+
+
+def described_episode_picture(learner, batch):
+    """The first episode of a zero-shot batch; the framed pictures are the described trajectories.
+
+    Args:
+        learner: a `ZeroShotPrototypicalNetwork`.
+        batch: `(x, y)` as from `zero_shot_episodes`.
+
+    Returns:
+        uint8 `[height, width, 3]`, see `episode_picture`.
+    """
+    x, y = batch
+    x = {name: np.asarray(value[:1]) for name, value in x.items()}
+    traced = [
+        # From [-1, 1] to the middle of a sheet.
+        strokes.rasterise([stroke + 1.5 for stroke in strokes.split(descriptor)], side=3, pen=0.1)
+        for descriptor in x["descriptors"][0]
+    ]
+    return episode_picture(
+        np.stack(traced)[..., None] / 255.0,
+        np.arange(len(traced)),
+        x["query_images"][0],
+        np.asarray(y[0]),
+        learner.predict_on_batch(x)[0],
     )
 
 

@@ -252,3 +252,9 @@ def resample(strokes, points=64):
     sampled[:, :2] = (sampled[:, :2] - (low + high) / 2) / half
     sampled[:, 2] = [*(a != b for a, b in itertools.pairwise(numbers)), True]
     return sampled
+
+
+def split(descriptor):
+    """The strokes of a resampled trajectory, a list of `[points, 2]`."""
+    ends = np.flatnonzero(descriptor[:, 2] > 0.5) + 1
+    return [stroke[:, :2] for stroke in np.split(descriptor, ends) if len(stroke)]
