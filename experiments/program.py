@@ -29,7 +29,8 @@ def run(main, takes_arguments=False):
     """Runs an absl program; a user's mistake ends it with a message and exit code 2.
 
     Args:
-        main: a function without arguments, or of the list of those that are not flags.
+        main: a function without arguments, or of the list of those that are not flags; what it
+            returns is the exit code, None means 0.
         takes_arguments: which of the two.
     """
 
@@ -38,11 +39,10 @@ def run(main, takes_arguments=False):
         logging.set_verbosity(logging.WARNING)
         try:
             if takes_arguments:
-                main(argv[1:])
-                return
+                return main(argv[1:])
             if len(argv) > 1:
                 raise UsageError(f"unexpected arguments: {' '.join(argv[1:])}; see --help.")
-            main()
+            return main()
         except (UsageError, flags.Error, *USER_ERRORS) as error:
             print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
             sys.exit(2)
@@ -83,6 +83,29 @@ def saved_settings(logdir):
     return saved
 
 
+def writable_folder(flag, path):
+    """Makes a folder if need be, and makes sure that files can be written to it.
+
+    Args:
+        flag: name of the flag it was given with, for the message.
+        path: path.
+
+    Returns:
+        The folder, a `pathlib.Path`.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    folder = pathlib.Path(path).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"--{flag}={path} cannot be written: {error.strerror}.") from error
+    return folder
+
+
 def open_logdir(logdir, settings, resume):
     """Makes a run's folder, or checks that an existing one is of the same run.
 
@@ -98,13 +121,7 @@ def open_logdir(logdir, settings, resume):
         UsageError: the folder cannot be written, belongs to something else, or to a run with
             other settings.
     """
-    folder = pathlib.Path(logdir).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UsageError(f"--logdir={logdir} cannot be written: {error.strerror}.") from error
+    folder = writable_folder("logdir", logdir)
     file = folder / FLAGS_FILE
     saved = saved_settings(folder)
     if saved is None:

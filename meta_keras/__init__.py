@@ -13,6 +13,7 @@ from meta_keras.learners import (
     RelationNetwork,
     Reptile,
     SiameseNetwork,
+    ZeroShotPrototypicalNetwork,
 )
 from meta_keras.optimizers import LearnedOptimizer, OptimizerTrainer
 from meta_keras.unroll import Unrolled, unroll
@@ -34,6 +35,7 @@ __all__ = [
     "Reptile",
     "SiameseNetwork",
     "Unrolled",
+    "ZeroShotPrototypicalNetwork",
     "data",
     "layers",
     "learners",

@@ -214,10 +214,20 @@ class EpisodeSummaries(keras.callbacks.Callback):
         logdir: path; events go to its folders `train` and `validation`.
         episodes_per_epoch: episodes between two validations.
         train_batch, validation_batch: `(x, y)` batches.
+        picture: function `(learner, batch)` to a picture of the batch's first episode, uint8
+            `[height, width, 3]`.
     """
 
-    def __init__(self, logdir, episodes_per_epoch, train_batch, validation_batch):
+    def __init__(
+        self,
+        logdir,
+        episodes_per_epoch,
+        train_batch,
+        validation_batch,
+        picture=pictures.predicted_episode_picture,
+    ):
         super().__init__()
+        self.picture = picture
         self.episodes_per_epoch = episodes_per_epoch
         self.train_batch = train_batch
         self.validation_batch = validation_batch
@@ -245,7 +255,7 @@ class EpisodeSummaries(keras.callbacks.Callback):
             tf.summary.scalar("loss", logs["val_loss"])
             tf.summary.scalar("accuracy", logs["val_accuracy"])
             self._write_adaptation()
-            picture = pictures.predicted_episode_picture(self.model, self.validation_batch)
+            picture = self.picture(self.model, self.validation_batch)
             tf.summary.image("episode", picture[None])
         for writer in self.writers.values():
             writer.flush()

@@ -34,6 +34,20 @@ def omniglot_dir():
 
 
 @pytest.fixture(scope="session")
+def strokes_dir():
+    """A folder with the official zips of Omniglot's pen trajectories."""
+    folders = [
+        os.environ.get("META_KERAS_STROKES_DIR"),
+        REPOSITORY.parent / "shared" / "strokes",
+        pathlib.Path("~/tensorflow_datasets/downloads/manual").expanduser(),
+    ]
+    for folder in filter(None, folders):
+        if (pathlib.Path(folder) / "strokes_background_small1.zip").is_file():
+            return str(folder)
+    pytest.skip("no strokes_background zips (name their folder in META_KERAS_STROKES_DIR)")
+
+
+@pytest.fixture(scope="session")
 def glyphs_dir(tmp_path_factory):
     """A TFDS folder in which glyphs is prepared."""
     folder = tmp_path_factory.mktemp("glyphs")

@@ -11,6 +11,7 @@ from meta_keras.learners.prototypical import PrototypicalNetwork
 from meta_keras.learners.relation import RelationLoss, RelationNetwork
 from meta_keras.learners.reptile import Reptile
 from meta_keras.learners.siamese import BalancedPairsLoss, SiameseNetwork
+from meta_keras.learners.zero_shot import ZeroShotPrototypicalNetwork
 
 __all__ = [
     "MAML",
@@ -26,4 +27,5 @@ __all__ = [
     "RelationNetwork",
     "Reptile",
     "SiameseNetwork",
+    "ZeroShotPrototypicalNetwork",
 ]

@@ -34,10 +34,14 @@ class EpisodicLearner(keras.Model):
     def meta_gradient(self, x, y):
         """The gradient that training follows at a batch `(x, y)`: a list, one per trainable weight.
 
-        Here that of the compiled loss of the query logits.
+        Here that of the compiled loss of the query logits. Looking at a gradient is no training:
+        it leaves moving statistics as they are.
         """
+        statistics = [variable.numpy() for variable in self.non_trainable_variables]
         with tf.GradientTape() as tape:
             loss = self.compute_loss(x, y, self(x, training=True))
+        for variable, value in zip(self.non_trainable_variables, statistics, strict=True):
+            variable.assign(value)
         return tape.gradient(loss, [variable.value for variable in self.trainable_variables])
 
     def adapt(self, support_images, support_labels):

@@ -82,14 +82,6 @@ class MetricLearner(EpisodicLearner):
         """The embedding network, by the name it has in every learner."""
         return self.embedding
 
-    def meta_gradient(self, x, y):
-        # Looking at a gradient is no training: it leaves the moving statistics as they are.
-        statistics = [variable.numpy() for variable in self.non_trainable_variables]
-        gradient = super().meta_gradient(x, y)
-        for variable, value in zip(self.non_trainable_variables, statistics, strict=True):
-            variable.assign(value)
-        return gradient
-
     def embedding_size(self):
         """D, as far as the embedding network tells.
 

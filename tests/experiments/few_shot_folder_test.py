@@ -1,0 +1,97 @@
+"""Tests of few-shot experiments on a folder of the user's own pictures."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+from PIL import Image
+
+from experiments import few_shot, few_shot_data, program
+from meta_keras.data import glyphs
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+TINY = [
+    "--dataset=folder",
+    "--nway=3",
+    "--nquery=1",
+    "--test_nquery=2",
+    "--filters=2",
+    "--episodes=4",
+    "--validation_interval=2",
+    "--validation_episodes=2",
+    "--test_episodes=4",
+]
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """Ten classes of three to five pictures."""
+    strokes, counts = glyphs.character_programs(0, 10)
+    for character in range(10):
+        folder = tmp_path / "data" / f"class{character}"
+        folder.mkdir(parents=True)
+        for drawer in range(3 + character % 3):
+            drawing = glyphs.draw(strokes[character, : counts[character]], 0, character, drawer)
+            Image.fromarray(drawing).save(folder / f"{drawer}.png")
+    return tmp_path / "data"
+
+
+def load(*arguments):
+    with flagsaver.flagsaver():
+        flags.FLAGS(["few_shot", *TINY, *map(str, arguments)])
+        return few_shot_data.load_data()
+
+
+def test_drawings(classes):
+    drawings, dataset, _ = load(f"--data_dir={classes}")
+    assert dataset == "folder"
+    assert [drawings[part].shape for part in drawings] == [
+        (24, 5, 28, 28),
+        (8, 5, 28, 28),
+        (8, 5, 28, 28),
+    ]
+    sizes = [drawings[part].any(axis=(2, 3)).sum(axis=1) for part in drawings]
+    assert set(np.concatenate(sizes).tolist()) == {3, 4, 5}
+
+
+def test_classes_too_small_for_the_episodes_are_left_out(classes, caplog):
+    drawings, _, _ = load(f"--data_dir={classes}", "--test_nquery=3")
+    assert sum(map(len, drawings.values())) == 4 * 6
+    assert "class0: it has 3 pictures, 4 are needed" in caplog.text
+
+
+def test_trains_tests_and_notices_other_pictures(classes, tmp_path, monkeypatch):
+    arguments = [*TINY, f"--data_dir={classes}", f"--logdir={tmp_path / 'run'}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.few_shot", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert (results["dataset"], results["train_episodes"]) == ("folder", 4)
+    Image.fromarray(np.uint8(255 - 255 * np.eye(40))).save(classes / "class4" / "0.png")
+    monkeypatch.setattr(few_shot, "set_up_runtime", lambda: None)
+    with flagsaver.flagsaver(), pytest.raises(program.UsageError, match="pictures: '"):
+        flags.FLAGS(["few_shot", *arguments])
+        few_shot.main()
+
+
+def test_bad_flags(classes):
+    for arguments, words in (
+        ([], "needs --data_dir"),
+        ([f"--data_dir={classes}", "--split=lake"], "--split=random"),
+    ):
+        with pytest.raises(flags.IllegalFlagValueError, match=words):
+            load(*arguments)
+    with pytest.raises(program.UsageError, match=r"--nway=9 is more than the 8 classes"):
+        load(f"--data_dir={classes}", "--nway=9")
+    with pytest.raises(program.USER_ERRORS, match="no class with the 8 pictures"):
+        load(f"--data_dir={classes}", "--test_nquery=7")
