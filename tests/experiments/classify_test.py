@@ -14,43 +14,25 @@ from PIL import Image
 
 from experiments import program
 from experiments.classification import classify
-from meta_keras import EpisodicLearner, presets
+from meta_keras import PrototypicalNetwork, ZeroShotPrototypicalNetwork, presets
 from meta_keras.data import glyphs
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 CLASSES = ("alpha", "beta, the second", "epsilon", "gamma", "дельта")
 
 
-@keras.saving.register_keras_serializable(package="tests")
-class NearestPicture(EpisodicLearner):
+def nearest_picture(side=28):
     """A metric learner of any number of classes: the logit is minus the distance of the means."""
-
-    def __init__(self, side=28, **kwargs):
-        super().__init__(**kwargs)
-        self.side = side
-        self.network = keras.Sequential([keras.Input((side, side, 1)), keras.layers.Flatten()])
-
-        self.built = True
-
-    def is_transductive(self):
-        return False
-
-    def adapt(self, support_images, support_labels):
-        classes = support_labels.max() + 1
-        means = np.stack([support_images[support_labels == c].mean(0) for c in range(classes)])
-        inputs = keras.Input(means.shape[1:])
-        distances = keras.ops.sum((inputs[:, None] - means[None]) ** 2, axis=(2, 3, 4))
-        return keras.Model(inputs, -distances)
-
-    def get_config(self):
-        return {**super().get_config(), "side": self.side}
+    return PrototypicalNetwork(
+        keras.Sequential([keras.Input((side, side, 1)), keras.layers.Flatten()])
+    )
 
 
 @pytest.fixture(scope="module")
 def any_way(tmp_path_factory):
     """A preset of a metric learner."""
     folder = tmp_path_factory.mktemp("presets") / "any_way"
-    presets.save_preset(NearestPicture(), folder)
+    presets.save_preset(nearest_picture(), folder)
     return str(folder)
 
 
@@ -232,5 +214,9 @@ def test_folders_that_would_spoil_each_other(folders):
 def test_presets_of_other_kinds(folders, tmp_path):
     assert "no_such" in refuse(folders, "no_such")
     assert "not a EpisodicLearner" in refuse(folders, "quadratic")
-    presets.save_preset(NearestPicture(side=16), tmp_path / "small")
+    vectors = keras.Sequential([keras.Input((3,)), keras.layers.Dense(784)])
+    learner = ZeroShotPrototypicalNetwork(nearest_picture().network, vectors)
+    presets.save_preset(learner, tmp_path / "zero_shot")
+    assert "from descriptions, not from pictures" in refuse(folders, tmp_path / "zero_shot")
+    presets.save_preset(nearest_picture(side=16), tmp_path / "small")
     assert not run(folders, tmp_path / "small")

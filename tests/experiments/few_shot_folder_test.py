@@ -11,7 +11,7 @@ from absl import flags
 from absl.testing import flagsaver
 from PIL import Image
 
-from experiments import few_shot, few_shot_data, program
+from experiments import few_shot, few_shot_data, few_shot_learner, program
 from meta_keras.data import glyphs
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -63,6 +63,20 @@ def test_classes_too_small_for_the_episodes_are_left_out(classes, caplog):
     drawings, _, _ = load(f"--data_dir={classes}", "--test_nquery=3")
     assert sum(map(len, drawings.values())) == 4 * 6
     assert "class0: it has 3 pictures, 4 are needed" in caplog.text
+
+
+def test_methods_that_train_with_many_classes_take_all_there_are(classes, caplog):
+    arguments = ["--method=prototypical", f"--data_dir={classes}"]
+    with flagsaver.flagsaver():
+        flags.FLAGS(["few_shot", *TINY, *arguments])
+        few_shot_learner.apply_method()
+        drawings, _, _ = few_shot_data.load_data()
+        x, _ = next(iter(few_shot_data.make_episodes(drawings, "train", 1)))
+        assert program.module_flags("experiments.few_shot")["train_nway"] == 24
+    assert x["support_images"].shape == (1, 24, 28, 28, 1)
+    assert "all 24 training classes of folder, not 60" in caplog.text
+    with pytest.raises(program.UsageError, match="--train_nway=25 is more than the 24 classes"):
+        load(*arguments, "--train_nway=25")
 
 
 def test_trains_tests_and_notices_other_pictures(classes, tmp_path, monkeypatch):

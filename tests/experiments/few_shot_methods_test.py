@@ -1,15 +1,13 @@
 """Tests of `--method`: what each builds, its own flags and defaults, and presets of each."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from experiments import few_shot, few_shot_data, few_shot_learner, few_shot_methods, program
-from meta_keras import MAML, MetaSGD, Reptile, callbacks, networks
+from experiments import few_shot_data, few_shot_methods, program
+from meta_keras import MAML, MetaSGD, Reptile, networks
 from meta_keras.layers import AdamCell, GradientDescentCell
 
 GRADIENT_BASED = ["lstm", "maml", "fomaml", "meta_sgd", "reptile"]
@@ -25,45 +23,6 @@ TINY = [
     "--inner_steps=1",
     "--test_inner_steps=2",
 ]
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    monkeypatch.setattr(
-        few_shot, "set_up_runtime", lambda: keras.utils.set_random_seed(flags.FLAGS.seed)
-    )
-
-
-@pytest.fixture
-def run(any_data):
-    """Function that runs the program with flags."""
-    dataset, folder = any_data
-
-    def run(*arguments):
-        with flagsaver.flagsaver():
-            data = [f"--dataset={dataset}", f"--data_dir={folder}"]
-            flags.FLAGS(["few_shot", *data, *map(str, arguments)])
-            few_shot.main()
-
-    return run
-
-
-@pytest.fixture
-def applied():
-    """Function: the values of all flags once the method's are applied."""
-
-    def applied(*arguments):
-        with flagsaver.flagsaver():
-            flags.FLAGS(["few_shot", *map(str, arguments)])
-            few_shot_learner.apply_method()
-            few_shot.check_flags()
-            return program.module_flags("experiments.few_shot")
-
-    return applied
-
-
-def results(folder):
-    return json.loads((folder / "results.json").read_text())
 
 
 def test_lstm_keeps_its_defaults(applied):
@@ -123,6 +82,12 @@ def test_defaults_fit_together(applied, method):
         ["--method=fomaml", "--second_order=True"],
         ["--method=meta_sgd", "--inner_optimizer=sgd"],
         ["--method=reptile", "--divide_gradient_by_batch=True"],
+        ["--method=maml", "--temperature=0.1"],
+        ["--method=prototypical", "--inner_steps=2"],
+        ["--method=prototypical", "--full_context=True"],
+        ["--method=matching", "--distance=cosine"],
+        ["--method=relation", "--temperature=0.1"],
+        ["--method=siamese", "--relation_loss=mse"],
         *([f"--method={method}", "--train_nway=10"] for method in GRADIENT_BASED),
     ],
 )
@@ -137,6 +102,7 @@ def test_flags_of_other_methods_are_refused(applied, arguments):
     [
         (["--method=maml", "--inner_learning_rate=0"], "inner_learning_rate must be positive"),
         (["--method=reptile", "--nquery=11"], "at most 20"),
+        (["--kshot=6"], "--kshot plus --test_nquery must be at most 20"),
         (["--method=reptile", "--inner_batch_size=51"], "at most 50"),
         (["--method=maml", "--inner_batch_size=6"], "at most 5"),
         (["--method=maml", "--test_inner_steps=0"], "--test_inner_steps=0"),
@@ -145,6 +111,12 @@ def test_flags_of_other_methods_are_refused(applied, arguments):
 def test_bad_values(applied, arguments, words):
     with pytest.raises((program.UsageError, flags.Error), match=words):
         applied(*arguments)
+
+
+def test_a_methods_defaults_count_where_pictures_are_counted(applied):
+    """Reptile trains with one query picture, so that 16 + 5 drawings of lstm do not matter."""
+    values = applied("--method=reptile", "--kshot=16", "--test_nquery=4")
+    assert (values["train_kshot"], values["nquery"]) == (10, 1)
 
 
 def test_training_episodes_of_another_size():
@@ -171,8 +143,7 @@ def test_training_episodes_of_another_size():
 )
 def test_trains_and_becomes_a_preset(run, tmp_path, method, learner, second_order):
     folder = tmp_path / "run"
-    run(*TINY, f"--method={method}", f"--logdir={folder}")
-    first = results(folder)
+    first = run(folder, *TINY, f"--method={method}")
     assert first["method"] == method
     assert first["train_episodes"] == 4
     assert first["batch_norm"] == "transductive"
@@ -189,16 +160,15 @@ def test_trains_and_becomes_a_preset(run, tmp_path, method, learner, second_orde
     trained.save_to_preset(tmp_path / "preset")
     preset = f"--preset={tmp_path / 'preset'}"
     test = ["--eval_only", "--test_nquery=1", "--test_episodes=3"]
-    run(preset, *test, f"--logdir={tmp_path / 'evaluated'}")
-    second = results(tmp_path / "evaluated")
+    second = run(tmp_path / "evaluated", preset, *test)
     assert second["method"] == method  # the preset's, not lstm's
     assert second["test_accuracy"] == first["test_accuracy"]
     assert second["flags"]["test_inner_steps"] == 2
     other = "fomaml" if method != "fomaml" else "maml"
     with pytest.raises(program.UsageError, match=f"is of --method={method}, not --method={other}"):
-        run(preset, f"--method={other}", *test, f"--logdir={tmp_path / 'other'}")
+        run(tmp_path / "other", preset, f"--method={other}", *test)
     with pytest.raises(program.UsageError, match="--filters=8 cannot be given with --preset"):
-        run(preset, "--filters=8", *test, f"--logdir={tmp_path / 'other'}")
+        run(tmp_path / "other", preset, "--filters=8", *test)
     assert not (tmp_path / "other").exists()
 
 
@@ -206,8 +176,8 @@ def test_steps_at_test_may_be_chosen_for_a_preset(run, tmp_path):
     learner = MAML(networks.conv4(5, filters=2), GradientDescentCell(0.3), test_inner_steps=2)
     learner.save_to_preset(tmp_path / "preset")
     preset = [f"--preset={tmp_path / 'preset'}", "--eval_only", "--test_episodes=2"]
-    run(*preset, "--test_inner_steps=4", f"--logdir={tmp_path / 'run'}")
-    assert results(tmp_path / "run")["flags"]["test_inner_steps"] == 4
+    results = run(tmp_path / "run", *preset, "--test_inner_steps=4")
+    assert results["flags"]["test_inner_steps"] == 4
 
 
 def test_preset_of_no_method(applied):
@@ -215,38 +185,15 @@ def test_preset_of_no_method(applied):
         applied("--preset=quadratic", "--eval_only")
 
 
-def test_reptile_as_the_flags_say():
-    arguments = ["--method=reptile", "--filters=2", "--inner_learning_rate=0.25"]
-    for optimizer, cell in (("adam", AdamCell), ("sgd", GradientDescentCell)):
-        with flagsaver.flagsaver():
-            flags.FLAGS(["few_shot", *arguments, f"--inner_optimizer={optimizer}"])
-            few_shot_learner.apply_method()
-            learner = few_shot_learner.new_learner()
-            few_shot.compile_learner(learner, 10)
-        assert type(learner.cell) is cell
-        assert learner.cell.learning_rate == 0.25
-        assert getattr(learner.cell, "beta_1", 0.0) == 0.0
-        assert type(learner.optimizer) is keras.optimizers.SGD
+@pytest.mark.parametrize(("optimizer", "cell"), [("adam", AdamCell), ("sgd", GradientDescentCell)])
+def test_reptile_as_the_flags_say(new_learner, optimizer, cell):
+    arguments = ["--filters=2", "--inner_learning_rate=0.25", f"--inner_optimizer={optimizer}"]
+    learner = new_learner("--method=reptile", *arguments)
+    assert type(learner.cell) is cell
+    assert learner.cell.learning_rate == 0.25
+    assert getattr(learner.cell, "beta_1", 0.0) == 0.0
+    assert type(learner.optimizer) is keras.optimizers.SGD
 
 
-def test_interrupted_reptile_ends_with_the_same_weights(run, tmp_path, monkeypatch):
-    arguments = [*TINY, "--method=reptile", "--test_inner_steps=1"]
-    run(*arguments, f"--logdir={tmp_path / 'whole'}")
-
-    def stop(self, epoch, logs=None):
-        self.epoch = epoch
-        if epoch == 1:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(callbacks.StopOnNonFiniteLoss, "on_epoch_begin", stop)
-        with pytest.raises(KeyboardInterrupt):
-            run(*arguments, f"--logdir={tmp_path / 'parts'}")
-    assert not (tmp_path / "parts" / "results.json").exists()
-    run(*arguments, f"--logdir={tmp_path / 'parts'}")
-    whole, parts = (
-        keras.models.load_model(tmp_path / name / "checkpoints" / "000002" / "learner.keras")
-        for name in ("whole", "parts")
-    )
-    for one, other in zip(whole.trainable_variables, parts.trainable_variables, strict=True):
-        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
+def test_interrupted_reptile_ends_with_the_same_weights(check_resuming):
+    check_resuming(*TINY, "--method=reptile", "--test_inner_steps=1", rtol=1e-5, atol=1e-6)

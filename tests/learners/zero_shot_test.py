@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from meta_keras import ZeroShotPrototypicalNetwork
-from meta_keras.learners.zero_shot import distance_logits
 from meta_keras.networks import conv4, trajectory_network
 
 
@@ -61,9 +60,19 @@ def test_logits(make_learner):
     np.testing.assert_allclose(logits, reference(learner, x), rtol=1e-4, atol=1e-5)
 
 
-def test_distance_logits_by_hand():
-    logits = distance_logits(np.array([[0.0, 0], [3, 4]]), np.array([[1.0, 0], [0, 1]]))
-    np.testing.assert_allclose(logits, [[-1, -1], [-20, -18]])
+def test_meta_gradient_is_that_of_the_loss_and_changes_nothing(make_learner):
+    learner, (x, y) = make_learner(), make_batch()
+    learner.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = learner.get_weights()
+    gradient = learner.meta_gradient(x, y)
+    for one, other in zip(learner.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    # Plain gradient descent of rate 1 moves by it.
+    learner.optimizer.learning_rate = 1.0
+    before = [variable.numpy() for variable in learner.trainable_variables]
+    learner.train_on_batch(x, y)
+    for variable, old, part in zip(learner.trainable_variables, before, gradient, strict=True):
+        np.testing.assert_allclose(old - variable.numpy(), part, rtol=1e-4, atol=1e-5)
 
 
 def test_prototypes_have_unit_length(make_learner):
