@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from absl import flags
 from absl.testing import flagsaver
 
@@ -13,7 +14,10 @@ from experiments import few_shot, few_shot_learner, program
 
 @pytest.fixture
 def run(any_data, monkeypatch):
-    """Function `(logdir, *flags)` that runs the program; returns what `results.json` holds."""
+    """Function `(logdir, *flags)` that runs the program; returns what `results.json` holds.
+
+    Without graphs: tracing them would take longer than the few episodes do.
+    """
     dataset, folder = any_data
     monkeypatch.setattr(
         few_shot, "set_up_runtime", lambda: keras.utils.set_random_seed(flags.FLAGS.seed)
@@ -26,7 +30,9 @@ def run(any_data, monkeypatch):
             few_shot.main()
         return json.loads((logdir / "results.json").read_text())
 
-    return run
+    tf.config.run_functions_eagerly(True)
+    yield run
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ TINY = [
     "--episodes=4",
     "--validation_interval=2",
     "--validation_episodes=2",
-    "--test_episodes=3",
+    "--test_episodes=2",
+    "--downsample=stride",
     "--inner_steps=1",
     "--test_inner_steps=2",
 ]
@@ -136,7 +137,6 @@ def test_training_episodes_of_another_size():
     ("method", "learner", "second_order"),
     [
         ("maml", MAML, True),
-        ("fomaml", MAML, False),
         ("meta_sgd", MetaSGD, True),
         ("reptile", Reptile, False),
     ],
@@ -159,23 +159,35 @@ def test_trains_and_becomes_a_preset(run, tmp_path, method, learner, second_orde
 
     trained.save_to_preset(tmp_path / "preset")
     preset = f"--preset={tmp_path / 'preset'}"
-    test = ["--eval_only", "--test_nquery=1", "--test_episodes=3"]
+    test = ["--eval_only", "--test_nquery=1", "--test_episodes=2"]
     second = run(tmp_path / "evaluated", preset, *test)
     assert second["method"] == method  # the preset's, not lstm's
     assert second["test_accuracy"] == first["test_accuracy"]
     assert second["flags"]["test_inner_steps"] == 2
-    other = "fomaml" if method != "fomaml" else "maml"
-    with pytest.raises(program.UsageError, match=f"is of --method={method}, not --method={other}"):
-        run(tmp_path / "other", preset, f"--method={other}", *test)
+    with pytest.raises(program.UsageError, match=f"is of --method={method}, not --method=fomaml"):
+        run(tmp_path / "other", preset, "--method=fomaml", *test)
     with pytest.raises(program.UsageError, match="--filters=8 cannot be given with --preset"):
         run(tmp_path / "other", preset, "--filters=8", *test)
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("method", few_shot_methods.METHODS)
+def test_method_of_a_config(new_learner, method):
+    learner = new_learner(f"--method={method}", "--filters=2")
+    assert type(learner) is few_shot_methods.METHODS[method].learner
+    if method in ("maml", "fomaml"):
+        assert learner.second_order == (method == "maml")
+    config = {
+        "registered_name": keras.saving.get_registered_name(type(learner)),
+        "config": learner.get_config(),
+    }
+    assert few_shot_methods.method_of(config) == method
+
+
 def test_steps_at_test_may_be_chosen_for_a_preset(run, tmp_path):
     learner = MAML(networks.conv4(5, filters=2), GradientDescentCell(0.3), test_inner_steps=2)
     learner.save_to_preset(tmp_path / "preset")
-    preset = [f"--preset={tmp_path / 'preset'}", "--eval_only", "--test_episodes=2"]
+    preset = [f"--preset={tmp_path / 'preset'}", "--eval_only", *TINY[1:3], "--test_episodes=2"]
     results = run(tmp_path / "run", *preset, "--test_inner_steps=4")
     assert results["flags"]["test_inner_steps"] == 4
 
