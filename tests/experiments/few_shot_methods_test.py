@@ -121,7 +121,7 @@ def test_a_methods_defaults_count_where_pictures_are_counted(applied):
 
 
 def test_training_episodes_of_another_size():
-    drawings = {part: np.zeros((9, 20, 28, 28), "uint8") for part in ("train", "test")}
+    drawings = {part: np.full((9, 20, 28, 28), 9, "uint8") for part in ("train", "test")}
     with flagsaver.flagsaver():
         flags.FLAGS(["few_shot", "--train_nway=7", "--train_kshot=3", "--nquery=2"])
         shapes = {
