@@ -6,20 +6,21 @@ The same command again continues an interrupted run, and re-evaluates a finished
 """
 
 import contextlib
+import functools
 import os
 import pathlib
-import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import tensorflow as tf
 from absl import flags
-from tensorboard.plugins.hparams import api as hparams
 
-from experiments import few_shot_data, few_shot_learner, files, program
+from experiments import few_shot_data, few_shot_learner, files, program, training
 from experiments.few_shot_data import make_episodes
+from experiments.few_shot_methods import METHODS
 from meta_keras import callbacks, metrics, pictures
+from meta_keras.learners import MetricLearner
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(program)
@@ -28,7 +29,9 @@ flags.adopt_module_key_flags(few_shot_learner)
 
 flags.DEFINE_integer("episodes", 22000, "Training episodes.", lower_bound=1)
 flags.DEFINE_integer("meta_batch", 2, "Episodes an update.", lower_bound=1)
-flags.DEFINE_float("learning_rate", 2e-3, "Adam's first rate; cosine decay to 0.", lower_bound=0.0)
+flags.DEFINE_float(
+    "learning_rate", 2e-3, "The meta-optimizer's first rate; cosine decay to 0.", lower_bound=0.0
+)
 flags.DEFINE_bool("decay", True, "Cosine decay of the learning rate to 0 over the run.")
 flags.DEFINE_float("clip_norm", 10.0, "Global norm of the meta-gradient at most.", lower_bound=0.0)
 flags.DEFINE_bool("jit_compile", False, "Compile the whole training step with XLA.")
@@ -39,22 +42,8 @@ flags.DEFINE_integer("validation_interval", 2000, "Episodes between validations.
 flags.DEFINE_integer("validation_episodes", 100, "Episodes of a validation.", lower_bound=2)
 flags.DEFINE_integer("test_episodes", 600, "Test episodes.", lower_bound=2)
 
-flags.register_multi_flags_validator(
-    ["episodes", "meta_batch", "validation_interval"],
-    lambda f: (
-        f["episodes"] % min(f["validation_interval"], f["episodes"]) == 0
-        and min(f["validation_interval"], f["episodes"]) % f["meta_batch"] == 0
-    ),
-    "--episodes must be a multiple of --validation_interval (or below it), and that a multiple of "
-    "--meta_batch",
-)
-flags.register_multi_flags_validator(
-    ["inner_batch_size", "nway", "kshot"],
-    lambda f: (f["inner_batch_size"] or 1) <= f["nway"] * f["kshot"],
-    "--inner_batch_size must be at most --nway times --kshot, the size of the support set",
-)
 flags.register_validator("learning_rate", lambda v: v > 0, "--learning_rate must be positive")
-flags.register_validator("clip_norm", lambda v: v > 0, "--clip_norm must be positive")
+flags.register_validator("clip_norm", lambda v: v is None or v > 0, "--clip_norm must be positive")
 
 # They say where things lie or what to do now, and do not decide the run's result.
 NOT_SETTINGS = {
@@ -62,15 +51,46 @@ NOT_SETTINGS = {
 }  # fmt: skip
 
 
+def check_flags():
+    """Refuses flags that do not fit together; what a method's defaults decide is decided by now.
+
+    Raises:
+        UsageError: they do not.
+    """
+    interval = epoch_episodes()
+    if FLAGS.episodes % interval or interval % FLAGS.meta_batch:
+        raise program.UsageError(
+            f"--episodes={FLAGS.episodes} must be a multiple of --validation_interval="
+            f"{FLAGS.validation_interval} (or below it), and that a multiple of --meta_batch="
+            f"{FLAGS.meta_batch}."
+        )
+    if FLAGS.jit_compile and issubclass(METHODS[FLAGS.method].learner, MetricLearner):
+        raise program.UsageError(
+            f"--jit_compile does not apply to --method={FLAGS.method}: it reads the number of "
+            "classes from the labels, and XLA has to know it before."
+        )
+    for part, names in (
+        ("train", "--train_kshot (or --kshot) plus --nquery"),
+        ("test", "--kshot plus --test_nquery"),
+    ):
+        _, kshot, nquery = few_shot_data.episode_sizes(part)
+        if FLAGS.dataset != "folder" and kshot + nquery > 20:
+            raise program.UsageError(
+                f"{names} must be at most 20, the drawings of a character, not {kshot + nquery}."
+            )
+    # At test, Reptile takes a support set that is smaller as a whole.
+    for part in ("train",) if FLAGS.method == "reptile" else ("train", "test"):
+        nway, kshot, _ = few_shot_data.episode_sizes(part)
+        if (FLAGS.inner_batch_size or 1) > nway * kshot:
+            raise program.UsageError(
+                f"--inner_batch_size must be at most {nway * kshot}, the size of the support set "
+                f"of a {part} episode, not {FLAGS.inner_batch_size}."
+            )
+
+
 def set_up_runtime():
     """Deterministic operations, and threads so that episodes run side by side."""
-    warnings.filterwarnings("ignore", message=".*shuffle=True.*")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // FLAGS.meta_batch))
-    tf.config.threading.set_inter_op_parallelism_threads(max(2, cores))
-    if not FLAGS.jit_compile:  # Keras refuses XLA beside it, and XLA on a CPU is deterministic
-        tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(FLAGS.seed)
+    training.set_up_runtime(FLAGS.seed, FLAGS.meta_batch, FLAGS.jit_compile)
 
 
 def strategy_scope():
@@ -95,9 +115,10 @@ def compile_learner(learner, updates):
     rate = FLAGS.learning_rate
     if FLAGS.decay:
         rate = keras.optimizers.schedules.CosineDecay(rate, updates)
+    method = METHODS[FLAGS.method]
     learner.compile(
-        keras.optimizers.Adam(rate, global_clipnorm=FLAGS.clip_norm),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        method.optimizer(rate, global_clipnorm=FLAGS.clip_norm),
+        method.loss(),
         metrics=["accuracy"],
         jit_compile=FLAGS.jit_compile,
     )
@@ -105,63 +126,29 @@ def compile_learner(learner, updates):
 
 def train(folder, drawings):
     """Trains or continues to the end; returns the best learner and the last checkpoint's state."""
+
+    def new_learner(updates):
+        learner = few_shot_learner.load_preset() if FLAGS.preset else few_shot_learner.new_learner()
+        compile_learner(learner, updates)
+        return learner
+
     interval = epoch_episodes()
-    epochs = FLAGS.episodes // interval
-    updates = interval // FLAGS.meta_batch
-    with strategy_scope():
-        resumed = callbacks.Checkpoint.resume(folder / "checkpoints")
-        if resumed:
-            checkpoint, learner = resumed
-            print(f"Continuing after episode {checkpoint.state['epoch'] * interval:,}.")
-        else:
-            checkpoint = callbacks.Checkpoint(folder / "checkpoints")
-            learner = (
-                few_shot_learner.load_preset() if FLAGS.preset else few_shot_learner.new_learner()
-            )
-            compile_learner(learner, updates * epochs)
-    done = checkpoint.state["epoch"]
-    if done < epochs:
-        validation = make_episodes(drawings, "validation", FLAGS.validation_episodes).cache()
-        remaining = make_episodes(
-            drawings, "train", (epochs - done) * interval, done * interval, FLAGS.meta_batch
-        )
-        first_batch = next(
-            iter(make_episodes(drawings, "train", FLAGS.meta_batch, 0, FLAGS.meta_batch))
-        )
-        summaries = callbacks.EpisodeSummaries(
-            folder, interval, first_batch, next(iter(make_episodes(drawings, "validation", 1)))
-        )
-        write_settings_summary(folder)
-        learner.fit(
-            remaining,
-            epochs=epochs,
-            initial_epoch=done,
-            steps_per_epoch=updates,
-            validation_data=validation,
-            callbacks=[
-                callbacks.StopOnNonFiniteLoss(updates),
-                callbacks.Progress(interval, epochs * interval, FLAGS.meta_batch),
-                summaries,
-                checkpoint,
-            ],
-            verbose=0,
-            shuffle=False,
-        )
-    return checkpoint.load_best(), checkpoint.state
+    return training.train(
+        folder,
+        new_learner,
+        functools.partial(make_episodes, drawings),
+        epochs=FLAGS.episodes // interval,
+        interval=interval,
+        meta_batch=FLAGS.meta_batch,
+        validation_episodes=FLAGS.validation_episodes,
+        write_settings=write_settings_summary,
+        scope=strategy_scope,
+    )
 
 
 def write_settings_summary(folder):
     """The flags as text and as HParams for TensorBoard."""
-    values = program.module_flags(__name__)
-    rows = [f"| {name} | {value} |" for name, value in sorted(values.items())]
-    settings = {
-        name: value
-        for name, value in values.items()
-        if name not in NOT_SETTINGS and isinstance(value, (bool, int, float, str))
-    }
-    with tf.summary.create_file_writer(str(folder / "validation")).as_default(step=0):
-        tf.summary.text("flags", "\n".join(["| flag | value |", "|---|---|", *rows]))
-        hparams.hparams(settings)
+    training.write_settings_summary(folder, program.module_flags(__name__), NOT_SETTINGS)
 
 
 def test(learner, drawings):
@@ -181,6 +168,8 @@ def default_logdir():
 
 
 def main():
+    few_shot_learner.apply_method()
+    check_flags()
     set_up_runtime()
     logdir = pathlib.Path(FLAGS.logdir or default_logdir()).expanduser()
     preset = few_shot_learner.load_preset() if FLAGS.preset else None
@@ -190,6 +179,8 @@ def main():
     values = program.module_flags(__name__)
     settings = {name: value for name, value in values.items() if name not in NOT_SETTINGS}
     settings["dataset"] = dataset
+    if dataset == "folder":  # A user's own pictures may change between two starts.
+        settings["pictures"] = few_shot_data.fingerprint(drawings)
     checkpoint = callbacks.Checkpoint(logdir / "checkpoints")
     if FLAGS.eval_only and not begun:
         # A run's own weights come first; without a run there must be a preset.
@@ -211,12 +202,7 @@ def main():
     picture = pictures.predicted_episode_picture(
         learner, next(iter(make_episodes(drawings, "test", 1)))
     )
-    with tf.summary.create_file_writer(str(folder / "test")).as_default(
-        step=state["epoch"] * interval
-    ):
-        tf.summary.scalar("accuracy", accuracy)
-        tf.summary.image("episode", picture[None])
-    tf.io.write_file(str(folder / "episode.png"), tf.io.encode_png(picture))
+    training.write_test_summary(folder, state["epoch"] * interval, accuracy, picture)
     files.write_json(
         folder / "results.json",
         {
@@ -231,7 +217,7 @@ def main():
             "test_accuracy": accuracy,
             "test_ci95": ci95,
             "test_episodes": FLAGS.test_episodes,
-            "batch_norm": learner.batch_norm,
+            "batch_norm": mode,
             "seed": FLAGS.seed,
             "train_episodes": state["epoch"] * interval,
             "best_episode": state["best_epoch"] * interval,

@@ -1,5 +1,8 @@
 """The data of few-shot experiments: flags, drawings of every split, streams of episodes."""
 
+import hashlib
+
+import numpy as np
 from absl import flags, logging
 
 from experiments import program
@@ -9,6 +12,15 @@ FLAGS = flags.FLAGS
 
 flags.DEFINE_integer("nway", 5, "N, classes of an episode.", lower_bound=2)
 flags.DEFINE_integer("kshot", 1, "K, support pictures a class.", lower_bound=1)
+flags.DEFINE_integer(
+    "train_nway", None, "Classes of a training episode; --nway if not given.", lower_bound=2
+)
+flags.DEFINE_integer(
+    "train_kshot",
+    None,
+    "Support pictures a class in training; --kshot if not given.",
+    lower_bound=1,
+)
 flags.DEFINE_integer("nquery", 5, "Q, query pictures a class in training.", lower_bound=1)
 flags.DEFINE_integer(
     "test_nquery", 15, "Query pictures a class in validation and test.", lower_bound=1
@@ -16,8 +28,9 @@ flags.DEFINE_integer(
 flags.DEFINE_enum(
     "dataset",
     "auto",
-    ["auto", "omniglot", "glyphs"],
-    "auto: omniglot if it is prepared or can be had within seconds, else the built-in glyphs.",
+    ["auto", "omniglot", "glyphs", "folder"],
+    "auto: omniglot if it is prepared or can be had within seconds, else the built-in glyphs. "
+    "folder: --data_dir holds a folder of pictures for every class.",
 )
 flags.DEFINE_enum(
     "split",
@@ -28,18 +41,18 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_bool("rotations", True, "Rotations by 90, 180 and 270 degrees are further classes.")
 flags.DEFINE_string("split_dir", None, "Folder with train.txt, val.txt, test.txt (vinyals).")
-flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own default if not given.")
+flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own if not given. Or see --dataset.")
 flags.DEFINE_string("manual_dir", None, "Folder with Omniglot's official zip files.")
 
-flags.register_multi_flags_validator(
-    ["kshot", "nquery", "test_nquery"],
-    lambda f: f["kshot"] + max(f["nquery"], f["test_nquery"]) <= 20,
-    "--kshot plus --nquery (or --test_nquery) must be at most 20, the drawings of a character",
-)
 flags.register_multi_flags_validator(
     ["split", "split_dir"],
     lambda f: f["split"] != "vinyals" or f["split_dir"],
     "--split=vinyals needs --split_dir, the folder with train.txt, val.txt and test.txt",
+)
+flags.register_multi_flags_validator(
+    ["dataset", "data_dir", "split"],
+    lambda f: f["dataset"] != "folder" or (f["data_dir"] and f["split"] == "random"),
+    "--dataset=folder needs --data_dir, the folder with the class folders, and --split=random",
 )
 
 STREAMS = {"train": 0, "validation": 1, "test": 2}
@@ -66,13 +79,20 @@ def load_data(begun_with=None):
             dataset, reason = data.choose_dataset(FLAGS.data_dir, FLAGS.manual_dir)
         if dataset == "glyphs":
             logging.warning("Using the built-in data set glyphs: %s", reason)
-    characters = data.load_characters(dataset, FLAGS.data_dir, FLAGS.manual_dir)
+    if dataset == "folder":
+        needed = max(sum(episode_sizes(part)[1:]) for part in ("train", "test"))
+        characters = data.load_folder(FLAGS.data_dir, at_least=needed)
+    else:
+        characters = data.load_characters(dataset, FLAGS.data_dir, FLAGS.manual_dir)
     try:
         split = data.split_classes(characters, FLAGS.split, FLAGS.rotations, FLAGS.split_dir)
+        fit_train_nway(len(split["train"]), dataset)
         for name, classes in split.items():
-            if FLAGS.nway > len(classes):
+            nway = episode_sizes(name)[0]
+            flag = "nway" if nway == FLAGS.nway else "train_nway"
+            if nway > len(classes):
                 raise ValueError(
-                    f"--nway={FLAGS.nway} is more than the {len(classes)} classes of the {name} "
+                    f"--{flag}={nway} is more than the {len(classes)} classes of the {name} "
                     f"part of {dataset} (--split={FLAGS.split})."
                 )
     except ValueError as error:
@@ -81,14 +101,37 @@ def load_data(begun_with=None):
     return drawings, dataset, reason
 
 
+def fit_train_nway(classes, dataset):
+    """Takes all classes there are where a method's own default asks for more."""
+    if not FLAGS["train_nway"].present and (FLAGS.train_nway or 0) > classes >= FLAGS.nway:
+        logging.warning(
+            "Training episodes have all %d training classes of %s, not %d as is the default of "
+            "--method=%s.", classes, dataset, FLAGS.train_nway, FLAGS.method,
+        )  # fmt: skip
+        FLAGS.set_default("train_nway", classes)
+
+
+def episode_sizes(part):
+    """N, K and Q of a split's episodes."""
+    if part == "train":
+        return FLAGS.train_nway or FLAGS.nway, FLAGS.train_kshot or FLAGS.kshot, FLAGS.nquery
+    return FLAGS.nway, FLAGS.kshot, FLAGS.test_nquery
+
+
+def fingerprint(drawings):
+    """Names the very drawings of all splits."""
+    digest = hashlib.sha256()
+    for part in STREAMS:
+        digest.update(f"{part} {drawings[part].shape}".encode())
+        digest.update(np.ascontiguousarray(drawings[part]))
+    return digest.hexdigest()[:16]
+
+
 def make_episodes(drawings, part, count, start=0, meta_batch=1):
     """The stream of a split: training episodes run on, validation and test are always the same."""
-    nquery = FLAGS.nquery if part == "train" else FLAGS.test_nquery
     return data.episodes(
         drawings[part],
-        FLAGS.nway,
-        FLAGS.kshot,
-        nquery,
+        *episode_sizes(part),
         seed=FLAGS.seed * len(STREAMS) + STREAMS[part],
         count=count,
         start=start,

@@ -25,16 +25,24 @@ class UsageError(Exception):
     """The user asked for something that cannot be; the message says what is allowed."""
 
 
-def run(main):
-    """Runs an absl program; a user's mistake ends it with a message and exit code 2."""
+def run(main, takes_arguments=False):
+    """Runs an absl program; a user's mistake ends it with a message and exit code 2.
+
+    Args:
+        main: a function without arguments, or of the list of those that are not flags; what it
+            returns is the exit code, None means 0.
+        takes_arguments: which of the two.
+    """
 
     def guarded(argv):
         logging.use_absl_handler()
         logging.set_verbosity(logging.WARNING)
         try:
+            if takes_arguments:
+                return main(argv[1:])
             if len(argv) > 1:
                 raise UsageError(f"unexpected arguments: {' '.join(argv[1:])}; see --help.")
-            main()
+            return main()
         except (UsageError, flags.Error, *USER_ERRORS) as error:
             print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
             sys.exit(2)
@@ -75,19 +83,26 @@ def saved_settings(logdir):
     return saved
 
 
-def writable_folder(flag, value):
-    """The folder that a flag names, made if it is not there, a `pathlib.Path`.
+def writable_folder(flag, path):
+    """Makes a folder if need be, and makes sure that files can be written to it.
+
+    Args:
+        flag: name of the flag it was given with, for the message.
+        path: path.
+
+    Returns:
+        The folder, a `pathlib.Path`.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError: the folder cannot be written.
     """
-    folder = pathlib.Path(value).expanduser()
+    folder = pathlib.Path(path).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UsageError(f"--{flag}={value} cannot be written: {error.strerror}.") from error
+        raise UsageError(f"--{flag}={path} cannot be written: {error.strerror}.") from error
     return folder
 
 

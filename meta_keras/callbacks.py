@@ -214,10 +214,20 @@ class EpisodeSummaries(keras.callbacks.Callback):
         logdir: path; events go to its folders `train` and `validation`.
         episodes_per_epoch: episodes between two validations.
         train_batch, validation_batch: `(x, y)` batches.
+        picture: function `(learner, batch)` to a picture of the batch's first episode, uint8
+            `[height, width, 3]`.
     """
 
-    def __init__(self, logdir, episodes_per_epoch, train_batch, validation_batch):
+    def __init__(
+        self,
+        logdir,
+        episodes_per_epoch,
+        train_batch,
+        validation_batch,
+        picture=pictures.predicted_episode_picture,
+    ):
         super().__init__()
+        self.picture = picture
         self.episodes_per_epoch = episodes_per_epoch
         self.train_batch = train_batch
         self.validation_batch = validation_batch
@@ -239,21 +249,16 @@ class EpisodeSummaries(keras.callbacks.Callback):
             tf.summary.scalar("loss", logs["loss"])
             tf.summary.scalar("accuracy", logs["accuracy"])
             tf.summary.scalar("episodes_per_second", self.episodes_per_epoch / seconds)
-            tf.summary.scalar("gradient_norm", self._gradient_norm())
+            gradient = self.model.meta_gradient(*self.train_batch)
+            tf.summary.scalar("gradient_norm", tf.linalg.global_norm(gradient))
         with self.writers["validation"].as_default(step=step):
             tf.summary.scalar("loss", logs["val_loss"])
             tf.summary.scalar("accuracy", logs["val_accuracy"])
             self._write_adaptation()
-            picture = pictures.predicted_episode_picture(self.model, self.validation_batch)
+            picture = self.picture(self.model, self.validation_batch)
             tf.summary.image("episode", picture[None])
         for writer in self.writers.values():
             writer.flush()
-
-    def _gradient_norm(self):
-        x, y = self.train_batch
-        with tf.GradientTape() as tape:
-            loss = self.model.compute_loss(x, y, self.model(x, training=True))
-        return tf.linalg.global_norm(tape.gradient(loss, self.model.trainable_variables))
 
     def _write_adaptation(self):
         if not hasattr(self.model, "run_inner_loop"):

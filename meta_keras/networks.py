@@ -1,7 +1,36 @@
-"""Base networks: ordinary functional Keras models from images to N logits."""
+"""Base networks: ordinary functional Keras models from images to logits or embeddings."""
 
 import keras
 from keras import layers
+
+
+def trajectory_network(units, points=64, filters=(64, 128, 128)):
+    """Embeds a pen trajectory: convolutions along it, then what occurs anywhere on it.
+
+    Mean and maximum over all points forget the order of the strokes, which drawers choose
+    differently and a drawing does not show; where the pen was stays in the coordinates.
+
+    Args:
+        units: size of the embedding.
+        points: length of a trajectory, as from `meta_keras.data.strokes.resample`.
+        filters: widths of the convolutions.
+
+    Returns:
+        A built `keras.Model`, `[batch, points, 3] -> [batch, units]`.
+
+    Example:
+
+    >>> trajectory_network(16).output_shape
+    (None, 16)
+    """
+    inputs = x = keras.Input((points, 3), name="trajectory")
+    for width in filters:
+        x = layers.Conv1D(width, 5, padding="same")(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.ReLU()(x)
+    x = layers.Concatenate()([layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)])
+    x = layers.Dense(filters[-1], activation="relu")(x)
+    return keras.Model(inputs, layers.Dense(units)(x), name="trajectory_network")
 
 
 def conv4(
@@ -52,13 +81,7 @@ def conv4(
     pool = downsample == "pool"
     inputs = x = keras.Input(input_shape, name="image")
     for block in range(1, 5):
-        x = layers.Conv2D(
-            filters, 3, 1 if pool else 2, padding="same", dtype=dtype, name=f"conv{block}"
-        )(x)
-        x = layers.BatchNormalization(
-            momentum=momentum, epsilon=epsilon, dtype=dtype, name=f"norm{block}"
-        )(x)
-        x = layers.ReLU(dtype=dtype, name=f"relu{block}")(x)
+        x = _block(x, block, filters, momentum, epsilon, dtype, strides=1 if pool else 2)
         if pool:
             x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool{block}")(x)
     flatten = layers.Flatten if pool else layers.GlobalAveragePooling2D
@@ -67,3 +90,93 @@ def conv4(
         num_classes, kernel_initializer=logits_initializer, dtype=dtype, name="logits"
     )(x)
     return keras.Model(inputs, outputs, name="conv4")
+
+
+def conv4_embedding(
+    input_shape=(28, 28, 1), filters=64, maps=False, momentum=0.9, epsilon=1e-3, dtype=None
+):
+    """Four blocks of 3x3 convolution, batch normalisation and ReLU: the metric learners' network.
+
+    Every block ends in 2x2 max pooling, and the output is a vector: 64 numbers for a 28x28 picture
+    (Vinyals et al. 2016, Snell et al. 2017). With `maps` the output is feature maps for a relation
+    network: only the first two blocks pool, and do not pad, as in the official code of Sung et al.
+    2018; 5x5 for a 28x28 picture.
+
+    Args:
+        input_shape: `(height, width, channels)`, at least 16 pixels a side.
+        filters: width of every block.
+        maps: whether the output is `[batch, h, w, filters]` instead of a vector.
+        momentum: of the batch-normalisation statistics, which are those of all training episodes.
+        epsilon: added to the variance in batch normalisation.
+        dtype: Keras dtype or dtype policy of all layers.
+
+    Returns:
+        A built `keras.Model`.
+
+    Raises:
+        ValueError: the image is smaller than 16 pixels a side.
+
+    Example:
+
+    >>> conv4_embedding().output_shape, conv4_embedding(maps=True).output_shape
+    ((None, 64), (None, 5, 5, 64))
+    """
+    if min(input_shape[:2]) < 16:
+        raise ValueError(
+            f"conv4_embedding needs images of at least 16x16, got input_shape={input_shape!r}."
+        )
+    inputs = x = keras.Input(input_shape, name="image")
+    for block in range(1, 5):
+        pad = not maps or block > 2
+        x = _block(x, block, filters, momentum, epsilon, dtype, padding="same" if pad else "valid")
+        if not maps or block <= 2:
+            x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool{block}")(x)
+    outputs = x if maps else layers.Flatten(dtype=dtype, name="features")(x)
+    return keras.Model(inputs, outputs, name="conv4_embedding")
+
+
+def relation_module(
+    map_shape=(5, 5, 64), filters=64, units=8, momentum=0.9, epsilon=1e-3, dtype=None
+):
+    """The relation module of Sung et al. 2018 (figure 3): two feature maps to one logit.
+
+    Two blocks of 3x3 convolution, batch normalisation, ReLU and 2x2 max pooling, a hidden layer and
+    the logit, which the paper's sigmoid is not applied to.
+
+    Args:
+        map_shape: `(h, w, C)` of one of the two feature maps, at least 4x4.
+        filters: width of the blocks.
+        units: width of the hidden layer.
+        momentum, epsilon, dtype: as in `conv4_embedding`.
+
+    Returns:
+        A built `keras.Model`, `[batch, h, w, 2 C] -> [batch, 1]`.
+
+    Raises:
+        ValueError: the feature maps are smaller than 4x4.
+
+    Example:
+
+    >>> relation_module().input_shape
+    (None, 5, 5, 128)
+    """
+    if min(map_shape[:2]) < 4:
+        raise ValueError(
+            f"relation_module needs maps of at least 4x4, got map_shape={map_shape!r}."
+        )
+    inputs = x = keras.Input((*map_shape[:2], 2 * map_shape[2]), name="pair")
+    for block in (1, 2):
+        x = _block(x, block, filters, momentum, epsilon, dtype)
+        x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool{block}")(x)
+    x = layers.Flatten(dtype=dtype, name="features")(x)
+    x = layers.Dense(units, activation="relu", dtype=dtype, name="hidden")(x)
+    outputs = layers.Dense(1, dtype=dtype, name="logit")(x)
+    return keras.Model(inputs, outputs, name="relation_module")
+
+
+def _block(x, number, filters, momentum, epsilon, dtype, strides=1, padding="same"):
+    x = layers.Conv2D(filters, 3, strides, padding=padding, dtype=dtype, name=f"conv{number}")(x)
+    x = layers.BatchNormalization(
+        momentum=momentum, epsilon=epsilon, dtype=dtype, name=f"norm{number}"
+    )(x)
+    return layers.ReLU(dtype=dtype, name=f"relu{number}")(x)

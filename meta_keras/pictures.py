@@ -6,6 +6,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from meta_keras.data import strokes
+
 
 def predicted_episode_picture(learner, batch):
     """The first episode of a batch `(x, y)` with the learner's predictions, as a picture.
@@ -26,6 +28,32 @@ def predicted_episode_picture(learner, batch):
         x["query_images"][0],
         np.asarray(y[0]),
         logits[0],
+    )
+
+
+def described_episode_picture(learner, batch):
+    """The first episode of a zero-shot batch; the framed pictures are the described trajectories.
+
+    Args:
+        learner: a `ZeroShotPrototypicalNetwork`.
+        batch: `(x, y)` as from `zero_shot_episodes`.
+
+    Returns:
+        uint8 `[height, width, 3]`, see `episode_picture`.
+    """
+    x, y = batch
+    x = {name: np.asarray(value[:1]) for name, value in x.items()}
+    traced = [
+        # From [-1, 1] to the middle of a sheet.
+        strokes.rasterise([stroke + 1.5 for stroke in strokes.split(descriptor)], side=3, pen=0.1)
+        for descriptor in x["descriptors"][0]
+    ]
+    return episode_picture(
+        np.stack(traced)[..., None] / 255.0,
+        np.arange(len(traced)),
+        x["query_images"][0],
+        np.asarray(y[0]),
+        learner.predict_on_batch(x)[0],
     )
 
 
@@ -80,6 +108,64 @@ def episode_picture(support_images, support_labels, query_images, query_labels, 
             )
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.86, wspace=0.08, hspace=0.3)
     return figure_pixels(figure)
+
+
+SHEET_COLUMNS = 12
+SHEET_PICTURES = 2000  # More would not fit into one picture.
+
+
+def contact_sheet(support_images, support_labels, query_images, probabilities, classes, truth):
+    """Support pictures of every class, then query pictures with the answers, as a picture.
+
+    Under every query picture stand the class with the highest probability and that: green where
+    it is right, red where it is wrong, black where nobody knows.
+
+    Args:
+        support_images: `[n, H, W, 1]` in [0, 1], ink 1.
+        support_labels: `[n]` int.
+        query_images: `[m, H, W, 1]`; the first 2,000 are shown.
+        probabilities: `[m, N]`.
+        classes: N names.
+        truth: `[m]` int, -1 where the class is not known.
+
+    Returns:
+        uint8 `[height, width, 3]`.
+    """
+    shown = min(len(query_images), SHEET_PICTURES)
+    cells = [
+        (image, classes[label], "black", True)
+        for image, label in zip(support_images, support_labels, strict=True)
+    ]
+    cells += [None] * (-len(cells) % SHEET_COLUMNS)  # The query starts on a row of its own.
+    for image, row, label in zip(query_images, probabilities, truth[:shown], strict=False):
+        color = "black" if label < 0 else "green" if row.argmax() == label else "red"
+        cells.append((image, f"{classes[row.argmax()]}\n{row.max():.0%}", color, False))
+    rows = -(-len(cells) // SHEET_COLUMNS)
+    height, width = support_images.shape[1:3]
+    figure = Figure(figsize=(0.75 * SHEET_COLUMNS + 0.2, 1.05 * rows + 0.5), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    top = 1 - 0.4 / figure.get_figheight()
+    axes = figure.add_axes((0.01, 0.01, 0.98, top - 0.01))
+    axes.set_axis_off()
+    axes.set(xlim=(0, SHEET_COLUMNS), ylim=(rows, 0))
+    text = "examples (framed), then answers with their probability"
+    if shown < len(query_images):
+        text += f"; the first {shown:,} of {len(query_images):,} pictures"
+    figure.suptitle(text, fontsize=9, y=1 - 0.1 / figure.get_figheight(), va="top")
+    for number, cell in enumerate(cells):
+        if cell is None:
+            continue
+        image, name, color, framed = cell
+        row, column = divmod(number, SHEET_COLUMNS)
+        extent = (column + 0.08, column + 0.92, row + 0.6 * height / width + 0.02, row + 0.02)
+        axes.imshow(1.0 - image, cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto")
+        if framed:
+            left, right, bottom, top = extent
+            axes.plot([left, right, right, left, left], [top, top, bottom, bottom, top], "k", lw=1)
+        axes.text(column + 0.5, row + 0.65, name, fontsize=7, color=color, ha="center", va="top")
+    axes.set(xlim=(0, SHEET_COLUMNS), ylim=(rows, 0))
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
 
 
 def loss_curves_figure(optimizers, horizon):

@@ -34,6 +34,20 @@ def omniglot_dir():
 
 
 @pytest.fixture(scope="session")
+def strokes_dir():
+    """A folder with the official zips of Omniglot's pen trajectories."""
+    folders = [
+        os.environ.get("META_KERAS_STROKES_DIR"),
+        REPOSITORY.parent / "shared" / "strokes",
+        pathlib.Path("~/tensorflow_datasets/downloads/manual").expanduser(),
+    ]
+    for folder in filter(None, folders):
+        if (pathlib.Path(folder) / "strokes_background_small1.zip").is_file():
+            return str(folder)
+    pytest.skip("no strokes_background zips (name their folder in META_KERAS_STROKES_DIR)")
+
+
+@pytest.fixture(scope="session")
 def glyphs_dir(tmp_path_factory):
     """A TFDS folder in which glyphs is prepared."""
     folder = tmp_path_factory.mktemp("glyphs")
@@ -61,15 +75,50 @@ def make_network():
             x = keras.layers.BatchNormalization(momentum=0.6, dtype=dtype)(x)
         x = keras.layers.Activation(activation, dtype=dtype)(x)
         x = keras.layers.Flatten(dtype=dtype)(x)
-        network = keras.Model(images, keras.layers.Dense(classes, dtype=dtype)(x))
-        # Nothing may sit at a value (0 or 1) at which a mistake could cancel out.
-        rng = np.random.default_rng(5)
-        for variable in network.trainable_variables:
-            mean = 1.0 if variable.name == "gamma" else 0.0
-            variable.assign(rng.normal(mean, 0.4, variable.shape))
-        for variable in network.non_trainable_variables:
-            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-        return network
+        return _randomized(keras.Model(images, keras.layers.Dense(classes, dtype=dtype)(x)))
+
+    return make
+
+
+def _randomized(network):
+    # Nothing may sit at a value (0 or 1) at which a mistake could cancel out.
+    rng = np.random.default_rng(5)
+    for variable in network.trainable_variables:
+        mean = 1.0 if variable.name == "gamma" else 0.0
+        variable.assign(rng.normal(mean, 0.4, variable.shape))
+    for variable in network.non_trainable_variables:
+        variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    return network
+
+
+@pytest.fixture
+def make_embedding():
+    """Function that builds a tiny embedding network: 6x6 pictures to four numbers, or 2x2x2."""
+
+    def make(batch_norm=True, maps=False, dtype="float64"):
+        images = keras.Input((6, 6, 1), dtype=dtype)
+        x = keras.layers.Conv2D(2, 3, strides=2, dtype=dtype)(images)
+        if batch_norm:
+            x = keras.layers.BatchNormalization(momentum=0.6, dtype=dtype, name="norm")(x)
+        x = keras.layers.Activation("tanh", dtype=dtype)(x)
+        if not maps:
+            x = keras.layers.Dense(4, dtype=dtype)(keras.layers.Flatten(dtype=dtype)(x))
+        return _randomized(keras.Model(images, x, name="embedding"))
+
+    return make
+
+
+@pytest.fixture
+def make_relation():
+    """Function that builds a tiny relation module for the feature maps of `make_embedding`."""
+
+    def make(dtype="float64"):
+        pairs = keras.Input((2, 2, 4), dtype=dtype)
+        x = keras.layers.Conv2D(3, 2, dtype=dtype)(pairs)
+        x = keras.layers.BatchNormalization(momentum=0.6, dtype=dtype)(x)
+        x = keras.layers.Activation("tanh", dtype=dtype)(x)
+        x = keras.layers.Dense(1, dtype=dtype)(keras.layers.Flatten(dtype=dtype)(x))
+        return _randomized(keras.Model(pairs, x, name="relation"))
 
     return make
 

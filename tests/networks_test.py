@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from meta_keras.networks import conv4
+from meta_keras.networks import conv4, conv4_embedding, relation_module
 
 
 @pytest.mark.parametrize("downsample", ["pool", "stride"])
@@ -33,8 +33,29 @@ def test_settings_of_batch_normalisation():
     assert [(layer.momentum, layer.epsilon) for layer in layers] == [(0.3, 0.2)] * 4
 
 
+def test_embedding():
+    network = conv4_embedding(filters=8)
+    assert network.output_shape == (None, 8)
+    assert conv4_embedding((84, 84, 3)).output_shape == (None, 5 * 5 * 64)
+    assert [w.shape for w in network.weights] == [w.shape for w in conv4(5, filters=8).weights[:-2]]
+    images = np.random.default_rng(0).uniform(size=(2, 28, 28, 1))
+    assert network.predict_on_batch(images).min() >= 0
+
+
+def test_feature_maps_and_their_relation():
+    """84x84 pictures give 19x19 maps, 28x28 ones 5x5, as in Sung et al. 2018."""
+    maps = conv4_embedding((84, 84, 3), filters=4, maps=True).output_shape
+    assert maps == (None, 19, 19, 4)
+    assert relation_module(maps[1:], filters=3).output_shape == (None, 1)
+    assert relation_module().get_layer("features").output.shape == (None, 64)
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match=r"\(8, 28, 1\)"):
         conv4(5, (8, 28, 1))
     with pytest.raises(ValueError, match="'average'"):
         conv4(5, downsample="average")
+    with pytest.raises(ValueError, match=r"\(28, 8, 1\)"):
+        conv4_embedding((28, 8, 1))
+    with pytest.raises(ValueError, match=r"\(5, 3, 64\)"):
+        relation_module((5, 3, 64))

@@ -32,7 +32,8 @@ class Characters:
 
     Attributes:
         dataset: name of the data set, for example `"omniglot"`.
-        images: uint8 `[classes, 20, size, size]`, ink 255 on paper 0.
+        images: uint8 `[classes, drawings, size, size]`, ink 255 on paper 0; 20 drawings in Omniglot
+            and glyphs. In a class with fewer drawings than others the rest are blank.
         names: `[classes]` strings in the form of Omniglot's folders, `"Korean/character07"`.
         evaluation: `[classes]` bools, whether the class is in the data set's own test split.
     """

@@ -1,5 +1,6 @@
 """Few-shot episodes as a `tf.data` pipeline whose episode i is a pure function of (seed, i)."""
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -7,8 +8,9 @@ def sample_episode(drawings, seed, index, nway, kshot, nquery):
     """Draws episode number `index`.
 
     Classes are drawn without replacement, and of every class K + Q different drawings: support
-    and query are disjoint. Counter-based random numbers make the episode a pure function of
-    `(seed, index)`, whatever was drawn before it and on whatever machine.
+    and query are disjoint. Blank drawings, places left over in a smaller class, are never drawn.
+    Counter-based random numbers make the episode a pure function of `(seed, index)`, whatever was
+    drawn before it and on whatever machine.
 
     Args:
         drawings: uint8 `[classes, drawings a class, H, W]`, ink 255.
@@ -21,15 +23,7 @@ def sample_episode(drawings, seed, index, nway, kshot, nquery):
     Returns:
         `(x, y)` of one episode as in `EpisodicLearner`, images `[.., H, W, 1]` float32 in [0, 1].
     """
-    class_seed, drawing_seed = (tf.random.fold_in([seed, index], purpose) for purpose in (0, 1))
-    # The places of the largest of uniform numbers are a draw without replacement.
-    classes = tf.math.top_k(
-        tf.random.stateless_uniform([drawings.shape[0]], class_seed), nway
-    ).indices
-    chosen = tf.math.top_k(
-        tf.random.stateless_uniform([nway, drawings.shape[1]], drawing_seed), kshot + nquery
-    ).indices
-    classes = tf.broadcast_to(classes[:, None], chosen.shape)
+    classes, chosen = choose(drawings, seed, index, nway, kshot + nquery)
     images = tf.gather_nd(drawings, tf.stack([classes, chosen], axis=-1))
     images = tf.cast(images[..., None], tf.float32) / 255.0
 
@@ -45,11 +39,29 @@ def sample_episode(drawings, seed, index, nway, kshot, nquery):
     return x, flatten(labels[:, kshot:])
 
 
+def choose(drawings, seed, index, nway, per_class):
+    """Draws the classes and the drawings of episode number `index`, see `sample_episode`.
+
+    Returns:
+        Two int32 `[nway, per_class]`: the class and the number of every drawing.
+    """
+    class_seed, drawing_seed = (tf.random.fold_in([seed, index], purpose) for purpose in (0, 1))
+    # The places of the largest of uniform numbers are a draw without replacement.
+    classes = tf.math.top_k(
+        tf.random.stateless_uniform([drawings.shape[0]], class_seed), nway
+    ).indices
+    inked = tf.reduce_any(tf.gather(drawings, classes) > 0, axis=[2, 3])
+    uniform = tf.random.stateless_uniform(inked.shape, drawing_seed)
+    chosen = tf.math.top_k(tf.where(inked, uniform, -1.0), per_class).indices
+    return tf.broadcast_to(classes[:, None], chosen.shape), chosen
+
+
 def episodes(drawings, nway, kshot, nquery, *, seed, count, start=0, meta_batch=1):
     """A dataset of the episodes `start ... start + count - 1` of the stream `seed`.
 
     Args:
-        drawings: uint8 `[classes, drawings a class, H, W]`, ink 255.
+        drawings: uint8 `[classes, drawings a class, H, W]`, ink 255. Where a class has fewer
+            drawings than others, the rest are blank.
         nway, kshot, nquery: N, K, Q.
         seed: int, names the stream.
         count: number of episodes, a multiple of `meta_batch`.
@@ -62,32 +74,7 @@ def episodes(drawings, nway, kshot, nquery, *, seed, count, start=0, meta_batch=
     Raises:
         ValueError: the drawings do not suffice for N, K and Q, or a number is out of range.
     """
-    if len(drawings.shape) != 4 or drawings.dtype != "uint8":
-        raise ValueError(
-            "drawings must be uint8 [classes, drawings a class, H, W], got "
-            f"{tf.as_dtype(drawings.dtype).name} {list(drawings.shape)}."
-        )
-    num_classes, per_class = drawings.shape[:2]
-    for name, value in (
-        ("nway", nway),
-        ("kshot", kshot),
-        ("nquery", nquery),
-        ("meta_batch", meta_batch),
-        ("count", count),
-    ):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {name}={value}.")
-    if start < 0:
-        raise ValueError(f"start must not be negative, got start={start}.")
-    if nway > num_classes:
-        raise ValueError(f"nway={nway} is more than the {num_classes} classes there are.")
-    if kshot + nquery > per_class:
-        raise ValueError(
-            f"kshot={kshot} and nquery={nquery} together need {kshot + nquery} drawings a class, "
-            f"there are {per_class}."
-        )
-    if count % meta_batch:
-        raise ValueError(f"count={count} is not a multiple of meta_batch={meta_batch}.")
+    check_episodes(drawings, nway, kshot, nquery, count, start, meta_batch)
     # As a tensor the drawings are an input of the pipeline, not a constant copied into its graph.
     drawings = tf.constant(drawings)
     return (
@@ -101,3 +88,34 @@ def episodes(drawings, nway, kshot, nquery, *, seed, count, start=0, meta_batch=
         .batch(meta_batch, drop_remainder=True)
         .prefetch(4)
     )
+
+
+def check_episodes(drawings, nway, kshot, nquery, count, start, meta_batch):
+    """Raises the `ValueError`s of `episodes`."""
+    if len(drawings.shape) != 4 or drawings.dtype != "uint8":
+        raise ValueError(
+            "drawings must be uint8 [classes, drawings a class, H, W], got "
+            f"{tf.as_dtype(drawings.dtype).name} {list(drawings.shape)}."
+        )
+    num_classes = drawings.shape[0]
+    for name, value in (
+        ("nway", nway),
+        ("kshot", kshot),
+        ("nquery", nquery),
+        ("meta_batch", meta_batch),
+        ("count", count),
+    ):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {name}={value}.")
+    if start < 0:
+        raise ValueError(f"start must not be negative, got start={start}.")
+    if nway > num_classes:
+        raise ValueError(f"nway={nway} is more than the {num_classes} classes there are.")
+    per_class = np.asarray(drawings).any(axis=(2, 3)).sum(axis=1).min()
+    if kshot + nquery > per_class:
+        raise ValueError(
+            f"kshot={kshot} and nquery={nquery} together need {kshot + nquery} drawings a class, "
+            f"there are {per_class}."
+        )
+    if count % meta_batch:
+        raise ValueError(f"count={count} is not a multiple of meta_batch={meta_batch}.")

@@ -15,7 +15,8 @@ def split_classes(characters, protocol="random", rotations=True, split_dir=None)
     Args:
         characters: `Characters`.
         protocol: `"random"`: 1100 / 100 / 423 characters (the same shares of a data set of
-            another size) by a fixed seed, as Finn et al. 2017 do. `"vinyals"`: the lists of
+            another size; 3/5, 1/5, 1/5 of a user's own folder, which is small) by a fixed seed,
+            as Finn et al. 2017 do. `"vinyals"`: the lists of
             Vinyals et al. 2016 in `split_dir`. `"lake"`: the data set's own split by alphabets
             (background / evaluation), five background alphabets held out for validation.
         rotations: whether a character rotated by 90, 180 and 270 degrees is three classes more.
@@ -32,8 +33,11 @@ def split_classes(characters, protocol="random", rotations=True, split_dir=None)
     if protocol == "vinyals":
         return _vinyals(characters, rotations, split_dir)
     if protocol == "random":
-        parts = _random(len(characters.names))
+        own = characters.dataset == "folder"
+        parts = _random(len(characters.names), (3 / 5, 1 / 5) if own else (1100 / 1623, 100 / 1623))
     elif protocol == "lake":
+        if not characters.evaluation.any():
+            raise ValueError(f"split='lake': {characters.dataset} has no test classes of its own.")
         parts = _lake(characters)
     else:
         raise ValueError(f"split must be one of {PROTOCOLS}, got {protocol!r}.")
@@ -45,16 +49,15 @@ def split_classes(characters, protocol="random", rotations=True, split_dir=None)
 
 
 def gather_classes(characters, classes):
-    """The drawings of `(class, degrees)` pairs, uint8 `[len(classes), 20, size, size]`."""
+    """The drawings of `(class, degrees)` pairs, uint8 `[len(classes), drawings, size, size]`."""
     return np.stack(
         [np.rot90(characters.images[c], degrees // 90, axes=(1, 2)) for c, degrees in classes]
     )
 
 
-def _random(num_classes):
+def _random(num_classes, shares):
     order = np.random.RandomState(1623).permutation(num_classes)
-    train = round(num_classes * 1100 / 1623)
-    validation = round(num_classes * 100 / 1623)
+    train, validation = (round(num_classes * share) for share in shares)
     return np.split(order, [train, train + validation])
 
 

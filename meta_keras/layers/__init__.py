@@ -5,6 +5,7 @@ from meta_keras.layers.coordinatewise_lstm import CoordinatewiseLSTM, Coordinate
 from meta_keras.layers.descent import AdamCell, GradientDescentCell, NesterovCell, RMSpropCell
 from meta_keras.layers.gated_lstm import GatedLSTMCell, GatedLSTMState
 from meta_keras.layers.grouped import GroupedCell, is_convolution_kernel
+from meta_keras.layers.meta_sgd import MetaSGDCell
 from meta_keras.layers.preprocessing import LogAndSign
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "GradientDescentCell",
     "GroupedCell",
     "LogAndSign",
+    "MetaSGDCell",
     "NesterovCell",
     "RMSpropCell",
     "is_convolution_kernel",

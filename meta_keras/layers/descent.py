@@ -126,16 +126,24 @@ def adam_update(gradient, parameters, m, v, step, learning_rate, beta_1, beta_2,
 
 @keras.saving.register_keras_serializable(package="meta_keras")
 class AdamCell(_DescentCell):
-    """Adam with the paper's beta_1 = 0.9, beta_2 = 0.999 and Keras' epsilon 1e-7.
+    """Adam with the paper's beta_2 = 0.999 and Keras' epsilon 1e-7, see `adam_update`.
 
     Args:
         learning_rate: positive float, the step size alpha.
+        beta_1: decay of the mean gradient, in [0, 1); the paper's 0.9 by default. With 0 there is
+            no momentum (Nichol et al. 2018).
 
     Raises:
-        ValueError: `learning_rate` is not positive.
+        ValueError: an argument is out of range.
     """
 
-    BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+    BETA_2, EPSILON = 0.999, 1e-7
+
+    def __init__(self, learning_rate=0.01, beta_1=0.9, **kwargs):
+        super().__init__(learning_rate, **kwargs)
+        if not 0 <= beta_1 < 1:
+            raise ValueError(f"AdamCell: beta_1 must be in [0, 1), got beta_1={beta_1!r}.")
+        self.beta_1 = float(beta_1)
 
     def initial_state(self, parameters):
         zeros = tf.zeros_like(parameters)
@@ -151,8 +159,11 @@ class AdamCell(_DescentCell):
             v,
             step,
             self.learning_rate,
-            self.BETA_1,
+            self.beta_1,
             self.BETA_2,
             self.EPSILON,
         )
         return parameters, (m, v, step)
+
+    def get_config(self):
+        return {**super().get_config(), "beta_1": self.beta_1}

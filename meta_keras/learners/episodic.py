@@ -19,7 +19,8 @@ class EpisodicLearner(keras.Model):
     `learner(x)` gives query logits `[B, N*Q, N]`, so that plain Keras drives it: `compile`, `fit`,
     `evaluate`, `predict`, `save`, `keras.models.load_model`.
 
-    Subclasses implement `episode_logits` (one episode) and `adapt` (an ordinary classifier).
+    Subclasses implement `episode_logits` (one episode) and `adapt` (an ordinary classifier), and
+    keep the Keras model that sees the pictures as `network`.
     """
 
     def is_transductive(self):
@@ -29,6 +30,19 @@ class EpisodicLearner(keras.Model):
     def episode_logits(self, support_images, support_labels, query_images, training):
         """Logits `[N*Q, N]` of one episode's query pictures."""
         raise NotImplementedError
+
+    def meta_gradient(self, x, y):
+        """The gradient that training follows at a batch `(x, y)`: a list, one per trainable weight.
+
+        Here that of the compiled loss of the query logits. Looking at a gradient is no training:
+        it leaves moving statistics as they are.
+        """
+        statistics = [variable.numpy() for variable in self.non_trainable_variables]
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        for variable, value in zip(self.non_trainable_variables, statistics, strict=True):
+            variable.assign(value)
+        return tape.gradient(loss, [variable.value for variable in self.trainable_variables])
 
     def adapt(self, support_images, support_labels):
         """An ordinary `keras.Model`, pictures to logits `[batch, N]`, for one support set."""
@@ -65,20 +79,27 @@ class EpisodicLearner(keras.Model):
         save_preset(self, path, card)
 
     def call(self, x, training=False):
+        return self.map_episodes(
+            lambda *episode: self.episode_logits(*episode, training=training), x, self.compute_dtype
+        )
+
+    def map_episodes(self, function, x, dtypes):
+        """What a function gives for every episode of a batch, stacked.
+
+        Args:
+            function: `(support_images, support_labels, query_images)` of one episode to a tensor
+                or a nest of tensors.
+            x: a batch, see above.
+            dtypes: of the results, in the same nest.
+        """
         # Keras' symbolic build under a distribution strategy makes every input a float.
         labels = tf.cast(x["support_labels"], tf.int32)
         episodes = (x["support_images"], labels, x["query_images"])
         if episodes[0].shape[0] is None:
             return tf.map_fn(
-                lambda episode: self.episode_logits(*episode, training=training),
-                episodes,
-                fn_output_signature=self.compute_dtype,
+                lambda episode: function(*episode), episodes, fn_output_signature=dtypes
             )
         # A loop in Python lets the episodes run side by side, one a core; on a CPU that is twice
         # as fast as tf.map_fn.
-        return tf.stack(
-            [
-                self.episode_logits(*episode, training=training)
-                for episode in zip(*map(tf.unstack, episodes), strict=True)
-            ]
-        )
+        results = [function(*episode) for episode in zip(*map(tf.unstack, episodes), strict=True)]
+        return tf.nest.map_structure(lambda *parts: tf.stack(parts), *results)

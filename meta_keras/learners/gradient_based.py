@@ -23,6 +23,7 @@ class GradientBasedLearner(EpisodicLearner):
         network: a built `keras.Model` from images to N logits.
         cell: a `meta_keras.layers.Cell`.
         inner_steps: T, the number of steps on the support set.
+        test_inner_steps: their number outside training, if it is another.
         inner_batch_size: support pictures per step; all of them by default. Mini-batches run
             through the support set epoch by epoch, each in another fixed shuffled order.
         second_order: whether the meta-gradient also goes through the gradients and losses the
@@ -45,6 +46,7 @@ class GradientBasedLearner(EpisodicLearner):
         network,
         cell,
         inner_steps=5,
+        test_inner_steps=None,
         inner_batch_size=None,
         second_order=False,
         batch_norm="transductive",
@@ -55,9 +57,10 @@ class GradientBasedLearner(EpisodicLearner):
         name = type(self).__name__
         for argument, value in (
             ("inner_steps", inner_steps),
+            ("test_inner_steps", test_inner_steps),
             ("inner_batch_size", inner_batch_size),
         ):
-            if value is None and argument == "inner_batch_size":
+            if value is None and argument != "inner_steps":
                 continue
             if not isinstance(value, (int, np.integer)) or value < 1:
                 raise ValueError(f"{name}: {argument} must be a positive integer, got {value!r}.")
@@ -68,6 +71,7 @@ class GradientBasedLearner(EpisodicLearner):
         self.network = network
         self.cell = cell
         self.inner_steps = inner_steps
+        self.test_inner_steps = test_inner_steps
         self.inner_batch_size = inner_batch_size
         self.second_order = second_order
         self.batch_norm = batch_norm
@@ -98,32 +102,38 @@ class GradientBasedLearner(EpisodicLearner):
             uses_batch_statistics(layer) for layer in self.network._flatten_layers()
         )
 
-    def inner_batches(self, size):
+    def steps(self, training=False):
+        """The number of steps on the support set."""
+        return self.inner_steps if training else self.test_inner_steps or self.inner_steps
+
+    def inner_batches(self, size, training=False):
         """Indices of the support pictures of every step: a list of arrays, None for all."""
-        batch_size = self.inner_batch_size or size
+        steps, batch_size = self.steps(training), self.inner_batch_size or size
         if batch_size > size:
             raise ValueError(
                 f"{type(self).__name__}: inner_batch_size={batch_size} is larger than the "
                 f"support set of {size} pictures."
             )
         if batch_size == size:
-            return [None] * self.inner_steps
+            return [None] * steps
         rng = np.random.default_rng(0)
-        epochs = -(-self.inner_steps * batch_size // size)
+        epochs = -(-steps * batch_size // size)
         order = np.concatenate([rng.permutation(size) for _ in range(epochs)])
-        return [order[t * batch_size : (t + 1) * batch_size] for t in range(self.inner_steps)]
+        return [order[t * batch_size : (t + 1) * batch_size] for t in range(steps)]
 
-    def run_inner_loop(self, support_images, support_labels):
+    def run_inner_loop(self, support_images, support_labels, training=False):
         """Adapts to one support set.
 
         Args:
             support_images: `[N*K, H, W, C]`.
             support_labels: `[N*K]` int.
+            training: whether to take `inner_steps` or `test_inner_steps`.
 
         Returns:
             An `Unrolled`; its `carry` is the network's state (batch-normalisation statistics).
         """
-        batches = self.inner_batches(support_images.shape[0])
+        size = support_images.shape[0]
+        batches = self.inner_batches(size, training)
 
         def support_loss(parameters, step, state):
             images, labels = support_images, support_labels
@@ -133,19 +143,19 @@ class GradientBasedLearner(EpisodicLearner):
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             return tf.reduce_mean(losses), state
 
-        batch_size = self.inner_batch_size or support_images.shape[0]
+        batch_size = size if batches[0] is None else len(batches[0])
         return unroll(
             self.cell,
             support_loss,
             self.flat.parameters(),
-            steps=self.inner_steps,
+            steps=len(batches),
             carry=self.flat.state(),
             second_order=self.second_order,
             gradient_scale=1.0 / batch_size if self.divide_gradient_by_batch else 1.0,
         )
 
     def episode_logits(self, support_images, support_labels, query_images, training):
-        adapted = self.run_inner_loop(support_images, support_labels)
+        adapted = self.run_inner_loop(support_images, support_labels, bool(training))
         batch_statistics = bool(training) or self.is_transductive()
         logits, _ = self.flat(
             adapted.parameters, adapted.carry, query_images, training=batch_statistics
@@ -192,6 +202,7 @@ class GradientBasedLearner(EpisodicLearner):
             "network": keras.saving.serialize_keras_object(self.network),
             "cell": keras.saving.serialize_keras_object(self.cell),
             "inner_steps": self.inner_steps,
+            "test_inner_steps": self.test_inner_steps,
             "inner_batch_size": self.inner_batch_size,
             "second_order": self.second_order,
             "batch_norm": self.batch_norm,

@@ -7,6 +7,8 @@ A preset is a folder with `learner.keras` (a whole Keras model without its optim
 import json
 import pathlib
 import shutil
+import zipfile
+import zlib
 
 import keras
 
@@ -49,6 +51,26 @@ def load_preset(preset):
     try:
         return keras.models.load_model(folder / MODEL_FILE, compile=False)
     except Exception as error:  # damage shows as zip, HDF5, JSON or value errors
+        raise PresetError(f"preset={str(preset)!r} cannot be loaded: {error}") from error
+
+
+def preset_config(preset):
+    """How the model of a preset was saved, without loading it.
+
+    Returns:
+        Keras' serialized model: a dict with `registered_name` and `config`, that of `get_config`.
+
+    Raises:
+        PresetError: there is no such preset, or its file is damaged.
+    """
+    file = find_preset(preset) / MODEL_FILE
+    try:
+        with zipfile.ZipFile(file) as archive:
+            config = json.loads(archive.read("config.json"))
+        if not isinstance(config["config"], dict):
+            raise ValueError("config.json is not a model's")
+        return {"registered_name": config["registered_name"], "config": config["config"]}
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise PresetError(f"preset={str(preset)!r} cannot be loaded: {error}") from error
 
 

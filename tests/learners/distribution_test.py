@@ -12,7 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras import LSTMMetaLearner, networks
+from meta_keras import LSTMMetaLearner, PrototypicalNetwork, Reptile, networks
+from meta_keras.layers import GradientDescentCell
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -27,11 +28,22 @@ x = {
 episodes = tf.data.Dataset.from_tensor_slices((x, labels)).batch(4)
 
 
-def train(scope):
+def make_lstm(network):
+    return LSTMMetaLearner(network, inner_steps=1, second_order=True)
+
+
+def make_reptile(network):  # its training step is its own
+    return Reptile(network, GradientDescentCell(0.5), inner_steps=1)
+
+
+def make_prototypical(network):  # its moving statistics are updated on every device
+    return PrototypicalNetwork(network)
+
+
+def train(make, scope):
     keras.utils.set_random_seed(0)
     with scope:
-        network = networks.conv4(3, (16, 16, 1), filters=2)
-        learner = LSTMMetaLearner(network, inner_steps=1, second_order=True)
+        learner = make(networks.conv4(3, (16, 16, 1), filters=2))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         learner.compile(keras.optimizers.SGD(0.1), loss, metrics=["accuracy"])
     before = [variable.numpy() for variable in learner.trainable_variables]
@@ -42,12 +54,13 @@ def train(scope):
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
-losses, moves = train(strategy.scope())
-expected_losses, expected_moves = train(contextlib.nullcontext())
-np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
-assert max(abs(move).max() for move in expected_moves) > 1e-3
-for move, expected in zip(moves, expected_moves):
-    np.testing.assert_allclose(move, expected, atol=1e-6)
+for make in (make_lstm, make_reptile, make_prototypical):
+    losses, moves = train(make, strategy.scope())
+    expected_losses, expected_moves = train(make, contextlib.nullcontext())
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
+    assert max(abs(move).max() for move in expected_moves) > 1e-3
+    for move, expected in zip(moves, expected_moves):
+        np.testing.assert_allclose(move, expected, atol=1e-6)
 print("same")
 """
 

@@ -1,0 +1,173 @@
+"""Compares runs of `experiments.few_shot` with each other and with published figures.
+
+    python -m experiments.compare runs/*
+
+Every argument is a `results.json` or the folder of a run. Prints a table (Markdown), best first,
+and draws the accuracies with their 95 % intervals.
+"""
+
+import json
+import math
+import numbers
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from absl import flags
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from experiments import program, published
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("plot", "comparison.png", "The PNG file to draw.")
+flags.register_validator("plot", lambda name: name.endswith(".png"), "must end in .png")
+
+# What is read of a results.json, and what it must be.
+FIELDS = {
+    "method": lambda v: isinstance(v, str),
+    "dataset": lambda v: isinstance(v, str),
+    "split": lambda v: isinstance(v, str),
+    "batch_norm": lambda v: isinstance(v, str),
+    "nway": lambda v: isinstance(v, int) and v >= 2,
+    "kshot": lambda v: isinstance(v, int) and v >= 1,
+    "test_episodes": lambda v: isinstance(v, int) and v >= 1,
+    "test_accuracy": lambda v: _is_number(v) and 0 <= v <= 1,
+    "test_ci95": lambda v: _is_number(v) and v >= 0,
+    "wall_seconds": lambda v: _is_number(v) and v >= 0,
+}
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def read_results(path):
+    """One `results.json`, checked; with the name of its folder as `run`.
+
+    Args:
+        path: the file, or its folder.
+
+    Raises:
+        UsageError: it is missing, damaged, or of another experiment.
+    """
+    file = pathlib.Path(path).expanduser()
+    if file.is_dir():
+        file = file / "results.json"
+    try:
+        results = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise program.UsageError(f"{file}: there is no such file.") from error
+    except (OSError, ValueError) as error:
+        raise program.UsageError(f"{file} cannot be read ({error}).") from error
+    if not isinstance(results, dict) or "experiment" not in results:
+        raise program.UsageError(f"{file} is not a results.json of an experiment.")
+    if results["experiment"] != "few_shot":
+        raise program.UsageError(
+            f"{file} is of the experiment {results['experiment']!r}; only those of few_shot have "
+            "accuracies to compare."
+        )
+    for name, is_valid in FIELDS.items():
+        if name not in results:
+            raise program.UsageError(f"{file} is damaged: it lacks {name}.")
+        if not is_valid(results[name]):
+            raise program.UsageError(f"{file} is damaged: {name} is {results[name]!r}.")
+    return {**results, "run": file.resolve().parent.name}
+
+
+def in_order(runs):
+    """By task and data, and the best first."""
+    return sorted(
+        runs,
+        key=lambda r: (r["dataset"], r["split"], r["nway"], r["kshot"], -r["test_accuracy"]),
+    )
+
+
+def task(results):
+    return f"{results['nway']}-way {results['kshot']}-shot"
+
+
+def table(runs):
+    """The runs as a Markdown table, a string."""
+    head = [
+        "run",
+        "method",
+        "data",
+        "task",
+        "accuracy, %",
+        "episodes",
+        "min",
+        "published",
+        "remark",
+    ]
+    rows = [head]
+    for results in runs:
+        figure, remark = published.compare(results)
+        accuracy, ci95 = 100 * results["test_accuracy"], 100 * results["test_ci95"]
+        rows.append(
+            [
+                results["run"],
+                f"{results['method']}, {results['batch_norm']}",
+                f"{results['dataset']}, {results['split']}",
+                task(results),
+                f"{accuracy:.2f} +- {ci95:.2f}",
+                str(results["test_episodes"]),
+                f"{results['wall_seconds'] / 60:.0f}",
+                published.percent(*figure) if figure else "",
+                remark,
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * width for width in widths])
+    lines = [
+        " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def figure(runs):
+    """Accuracy and 95 % interval of every run, published figures beside them.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    drawing = Figure(figsize=(8, 1.4 + 0.42 * len(runs)), layout="constrained")
+    FigureCanvasAgg(drawing)
+    axes = drawing.subplots()
+    for height, results in enumerate(runs):
+        accuracy, ci95 = 100 * results["test_accuracy"], 100 * results["test_ci95"]
+        axes.errorbar(accuracy, height, xerr=ci95, fmt="o", color="C0", capsize=3)
+        known, _ = published.compare(results)
+        if known:
+            axes.errorbar(
+                known[0], height + 0.25, xerr=known[1], fmt="D", color="C1", mfc="white", capsize=3
+            )
+    # For the legend, whichever run comes first.
+    axes.errorbar([], [], xerr=[], fmt="o", color="C0", capsize=3, label="measured")
+    axes.errorbar([], [], xerr=[], fmt="D", color="C1", mfc="white", capsize=3, label="published")
+    names = [f"{r['run']} ({r['method']})\n{task(r)}, {r['dataset']}" for r in runs]
+    axes.set_yticks(range(len(runs)), names, fontsize=8)
+    axes.set_ylim(len(runs) - 0.4, -0.6)
+    axes.set_xlabel("test accuracy, %, with 95 % interval")
+    axes.grid(axis="x", linewidth=0.4)
+    axes.spines[["top", "right"]].set_visible(False)
+    drawing.legend(loc="outside upper center", ncols=2, fontsize=8, frameon=False)
+    return drawing
+
+
+def main(paths):
+    if not paths:
+        raise program.UsageError("name the results.json files, or run folders, to compare.")
+    runs = in_order([read_results(path) for path in dict.fromkeys(paths)])
+    print(table(runs))
+    try:
+        figure(runs).savefig(FLAGS.plot, dpi=150)
+    except OSError as error:
+        raise program.UsageError(f"--plot={FLAGS.plot} cannot be written: {error}.") from error
+    print(f"\nPlot: {FLAGS.plot}")
+
+
+if __name__ == "__main__":
+    program.run(main, takes_arguments=True)

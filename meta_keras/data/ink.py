@@ -1,0 +1,173 @@
+"""Scans, photographs and other pictures of characters in the form of Omniglot's drawings.
+
+Omniglot at 28x28 has ink 1 on paper 0; the longer side of a character's box has 18.5 pixels on
+average (standard deviation 3.7), the centre of the box varies by 1.5 pixels around (13.5, 13.5),
+and a line is about a pixel wide. A network trained on it expects the same of other pictures. What
+is expected of those in turn: one character, darker or lighter than plain paper that surrounds it
+on all sides; a line not thicker than a tenth of the character; shadows may fall on the paper if
+they are lighter than the ink.
+"""
+
+import math
+
+import numpy as np
+from PIL import Image, ImageOps
+
+WORKING_SIDE = 512  # Larger pictures are reduced to it first, which averages their noise.
+SMALLEST_SIDE = 8
+BLOCKS = 8  # The paper is looked for in so many blocks along each side.
+CONTRAST = 16  # Grey levels of 255 between ink and paper at least.
+EXTENT = 19 / 28  # The longer side of the ink in the finished picture.
+
+
+class PictureError(Exception):
+    """A file that is no picture of a character; the message says what it is instead."""
+
+
+def read_picture(file, size=28):
+    """Reads a picture of one character.
+
+    Args:
+        file: path of a PNG, JPEG, BMP, GIF (first frame) or whatever else Pillow reads, of any
+            size from 8x8, in colour or grey. Orientation and transparency are heeded.
+        size: side of the result in pixels.
+
+    Returns:
+        uint8 `[size, size]`, ink 255 on paper 0, sized and placed as Omniglot's drawings are.
+
+    Raises:
+        PictureError: the file is damaged, no picture, too small or blank.
+    """
+    try:
+        return np.uint8(np.rint(255 * centre(find_ink(_read_grey(file)), size)))
+    except ValueError as error:
+        raise PictureError(str(error)) from error
+
+
+def _read_grey(file):
+    """The luminance of a picture, float32 `[H, W]` in [0, 255], at most 512 a side."""
+    try:
+        with Image.open(file) as image:
+            image = ImageOps.exif_transpose(image)
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            if not image.mode.startswith(("I", "F")):  # Those have more than 8 bits.
+                image = image.convert("L")
+            grey = np.asarray(image, np.float32)
+    except Exception as error:  # Pillow meets damage with many kinds of exception.
+        raise PictureError(f"damaged or not a picture ({error})") from error
+    if not np.isfinite(grey).all():
+        raise PictureError("has values that are not numbers")
+    if grey.max() > 255:
+        grey = grey * np.float32(255 / 65535)
+    factor = math.ceil(max(grey.shape) / WORKING_SIDE)
+    return np.asarray(Image.fromarray(grey).reduce(factor))
+
+
+def find_ink(grey):
+    """Separates ink from paper.
+
+    The border tells whether the paper is light or dark. Its brightness is estimated block by block,
+    so that shadows and uneven light vanish; then Otsu's threshold (1979) splits what differs
+    from it into paper and ink, whose levels become 0 and 1.
+
+    Args:
+        grey: float `[H, W]`, brightness from 0 to 255.
+
+    Returns:
+        float32 `[H, W]` in [0, 1].
+
+    Raises:
+        ValueError: the picture is smaller than 8x8, or blank.
+    """
+    grey = np.asarray(grey, np.float32)
+    if min(grey.shape) < SMALLEST_SIDE:
+        raise ValueError(f"only {grey.shape[1]}x{grey.shape[0]} pixels")
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    if np.median(border) > (grey.min() + grey.max()) / 2:
+        grey = 255 - grey
+    ink = np.maximum(grey - _paper(grey), 0)
+    dark = ink > otsu_threshold(ink)
+    if not dark.any() or ink[dark].mean() - ink[~dark].mean() < CONTRAST:
+        raise ValueError(f"blank: less than {CONTRAST} of 255 grey levels between ink and paper")
+    low = ink[~dark].mean() + 2 * ink[~dark].std()  # Above the grain of the paper.
+    high = np.percentile(ink[dark], 90)
+    return np.clip((ink - low) / max(high - low, 1), 0, 1)
+
+
+def _paper(grey):
+    """The level of the paper behind every pixel of a picture whose ink is brighter than it."""
+    height, width = (BLOCKS * math.ceil(side / BLOCKS) for side in grey.shape)
+    whole = np.pad(grey, [(0, height - grey.shape[0]), (0, width - grey.shape[1])], "edge")
+    blocks = whole.reshape(BLOCKS, height // BLOCKS, BLOCKS, width // BLOCKS)
+    levels = np.percentile(blocks, 10, axis=(1, 3))
+    # A block may be all ink, but not all its neighbours as well.
+    for combine in (np.min, np.mean):
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(levels, 1, "edge"), (3, 3))
+        levels = combine(windows, axis=(2, 3))
+    smooth = Image.fromarray(levels.astype(np.float32)).resize((width, height), Image.BILINEAR)
+    return np.asarray(smooth)[: grey.shape[0], : grey.shape[1]]
+
+
+def otsu_threshold(values):
+    """The threshold with the largest variance between what is below and above it (Otsu 1979).
+
+    Args:
+        values: float array.
+
+    Returns:
+        A float; 256 thresholds between the extreme values are considered.
+    """
+    counts, edges = np.histogram(values, 256)
+    below = np.cumsum(counts)[:-1]
+    above = values.size - below
+    sums = np.cumsum(counts * (edges[:-1] + edges[1:]) / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = sums[:-1] / below - (sums[-1] - sums[:-1]) / above
+        between = np.nan_to_num(below * above * distance**2)
+    # Between two groups far apart, all thresholds are equally good: the middle one.
+    best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
+    return edges[1 + best[(len(best) - 1) // 2]]
+
+
+def centre(ink, size):
+    """Scales and places ink as in Omniglot.
+
+    Scale and place follow the box that holds 99 % of the dark pixels, so that a few specks do not
+    matter. Resizing is by area; a line that becomes too pale by it, as a thin pen's on a large
+    sheet, is darkened.
+
+    Args:
+        ink: float32 `[H, W]` in [0, 1], with some of it above 0.5.
+        size: side of the result in pixels.
+
+    Returns:
+        float32 `[size, size]` in [0, 1].
+    """
+    low, high = np.array([_extent((ink > 0.5).sum(axis=axis)) for axis in (1, 0)]).T
+    side = max(high - low) / EXTENT
+    rows, columns = (
+        _overlap((first + last - side) / 2, side, size, length)
+        for first, last, length in zip(low, high, ink.shape, strict=True)
+    )
+    picture = rows @ ink @ columns.T
+    line = np.percentile(picture[picture > picture.max() / 10], 90)
+    return np.clip(picture / min(line, 1), 0, 1)
+
+
+def _extent(counts):
+    """First and last place, the latter exclusive, of 99 % of a histogram."""
+    share = np.cumsum(counts) / counts.sum()
+    return np.searchsorted(share, 0.005), np.searchsorted(share, 0.995) + 1
+
+
+def _overlap(start, side, size, length):
+    """How much of each of `size` equal parts of a frame lies in each pixel: `[size, length]`.
+
+    The frame, from `start` to `start + side`, may reach beyond the pixels.
+    """
+    edges = start + side * np.arange(size + 1)[:, None] / size
+    pixels = np.arange(length)
+    overlap = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
+    return (np.maximum(overlap, 0) * size / side).astype(np.float32)

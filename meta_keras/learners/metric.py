@@ -1,0 +1,199 @@
+"""Learners that compare embeddings: one network for every task, and nothing to adapt."""
+
+import copy
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from meta_keras.functional import uses_batch_statistics
+from meta_keras.learners.episodic import EpisodicLearner
+
+
+def class_means(embeddings, members):
+    """c_n = 1 / |S_n| sum of z_i over the support pictures S_n of class n.
+
+    Args:
+        embeddings: `[..., S, D]`.
+        members: `[..., S, N]`, one-hot labels.
+
+    Returns:
+        `[..., N, D]`.
+    """
+    sums = ops.matmul(ops.swapaxes(members, -1, -2), embeddings)
+    return sums / ops.expand_dims(ops.sum(members, axis=-2), -1)
+
+
+def cosine_similarity(a, b):
+    """cos(a_i, b_j) for every i and j; 0 where a vector is zero.
+
+    Args:
+        a: `[..., I, D]`.
+        b: `[..., J, D]`.
+
+    Returns:
+        `[..., I, J]`.
+    """
+    return ops.matmul(ops.normalize(a), ops.swapaxes(ops.normalize(b), -1, -2))
+
+
+class MetricLearner(EpisodicLearner):
+    """A learner that embeds pictures and classifies by comparing query and support embeddings.
+
+    Subclasses implement `compare`. Nothing depends on the number of classes or shots: N is read
+    from the labels, so training with more classes than testing is nothing special.
+
+    Batch normalisation: in training, an episode's support and query pictures are normalised
+    together, by the statistics of that episode alone (one call of the network an episode, as in
+    the official code of Snell et al. 2017), and the networks' moving statistics are updated. At
+    test the moving statistics are used and never change: every picture is embedded on its own,
+    the whole meta-batch in one call, and the learner is not transductive.
+
+    Args:
+        embedding: a built `keras.Model` from images to vectors or feature maps.
+
+    Raises:
+        ValueError: `embedding` is not built.
+    """
+
+    networks = ("embedding",)
+
+    def __init__(self, embedding, **kwargs):
+        super().__init__(**kwargs)
+        if not embedding.built:
+            raise ValueError(
+                f"{type(self).__name__}: embedding {embedding.name!r} is not built: call it once "
+                "on data, or call embedding.build(input_shape), before making a learner of it."
+            )
+        self.embedding = embedding
+        # XLA wants to know N before it has seen the labels.
+        self.supports_jit = False
+        self.built = True
+
+    def build(self, input_shape=None):
+        """Nothing is left to build: all networks have their weights from the start."""
+
+    def is_transductive(self):
+        return False
+
+    @property
+    def network(self):
+        """The embedding network, by the name it has in every learner."""
+        return self.embedding
+
+    def embedding_size(self):
+        """D, as far as the embedding network tells.
+
+        Raises:
+            ValueError: it is neither functional nor sequential.
+        """
+        if not getattr(self.embedding, "outputs", None):
+            raise ValueError(
+                f"{type(self).__name__}: embedding {self.embedding.name!r} must be a functional or "
+                "sequential model: the size of its output must be known from the start."
+            )
+        return int(np.prod(self.embedding.output_shape[1:]))
+
+    def embed(self, images, training=False):
+        """Embeddings `[batch, D]` of `images` `[batch, H, W, C]`; feature maps are flattened."""
+        embeddings = self.embedding(images, training=training)
+        embeddings = ops.reshape(embeddings, (-1, int(np.prod(embeddings.shape[1:]))))
+        return ops.cast(embeddings, self.compute_dtype)
+
+    def compare(self, support, members, query, training=False):
+        """Logits of query pictures, of Keras operations and layers only.
+
+        Args:
+            support: embeddings `[B, S, D]`.
+            members: one-hot labels of the support pictures, `[B, S, N]`.
+            query: embeddings `[B, Q, D]`; a symbolic Keras tensor with unknown Q in `adapt`.
+            training: passed on to networks.
+
+        Returns:
+            `[B, Q, N]`.
+        """
+        raise NotImplementedError
+
+    def call(self, x, training=False):
+        if training and any(uses_batch_statistics(layer) for layer in self._flatten_layers()):
+            return super().call(x, training=training)
+        return self._logits(
+            x["support_images"], x["support_labels"], x["query_images"], training=training
+        )
+
+    def episode_logits(self, support_images, support_labels, query_images, training):
+        batch_of_one = (part[None] for part in (support_images, support_labels, query_images))
+        return self._logits(*batch_of_one, training=training)[0]
+
+    def _logits(self, support_images, support_labels, query_images, training):
+        labels = tf.cast(support_labels, tf.int32)
+        members = tf.one_hot(labels, tf.reduce_max(labels) + 1, dtype=self.compute_dtype)
+        images = tf.concat([support_images, query_images], axis=1)
+        batch, count = ops.shape(images)[:2]
+        embeddings = self.embed(ops.reshape(images, (-1, *images.shape[2:])), training)
+        embeddings = ops.reshape(embeddings, (batch, count, embeddings.shape[-1]))
+        shots = ops.shape(support_images)[1]
+        return self.compare(embeddings[:, :shots], members, embeddings[:, shots:], training)
+
+    def adapt(self, support_images, support_labels):
+        """An ordinary Keras classifier for one support set; it treats every picture on its own.
+
+        Classes need not have equally many pictures here.
+
+        Args:
+            support_images: `[S, H, W, C]`.
+            support_labels: `[S]` int in `[0, N)`.
+
+        Returns:
+            A `keras.Model`, `[batch, H, W, C] -> logits [batch, N]`, of Keras' own layers and
+            operations only (as far as the networks are). It shares nothing with the learner.
+
+        Raises:
+            ValueError: there is not one label a picture, or a class below the highest label has
+                no picture.
+        """
+        labels = np.asarray(support_labels)
+        if labels.shape != (len(support_images),):
+            raise ValueError(
+                f"support_labels must be one label for each of the {len(support_images)} "
+                f"support_images, got shape {labels.shape}."
+            )
+        missing = sorted(set(range(labels.max(initial=0) + 1)) - set(labels.tolist()))
+        if missing or labels.min() < 0:
+            raise ValueError(
+                f"support_labels must have every class from 0 to {labels.max(initial=0)}, got "
+                f"{sorted(set(labels.tolist()))}."
+            )
+        private = type(self).from_config(self.get_config())
+        for variable, own in zip(self.variables, private.variables, strict=True):
+            own.assign(variable)
+        support = private.embed(ops.convert_to_tensor(support_images, self.compute_dtype))
+        members = tf.one_hot(labels, labels.max() + 1, dtype=self.compute_dtype)
+        images = keras.Input(support_images.shape[1:], dtype=self.compute_dtype, name="image")
+        logits = private.classifier_logits(support, members, private.embed(images))
+        return keras.Model(images, logits, name="classifier")
+
+    def classifier_logits(self, support, members, query):
+        """Symbolic logits `[batch, N]` of symbolic embeddings `query` `[batch, D]`.
+
+        Args:
+            support: embeddings `[S, D]`, a tensor: the support set becomes part of the classifier.
+            members: one-hot labels `[S, N]`, likewise.
+        """
+        return ops.squeeze(
+            self.compare(support[None], members[None], ops.expand_dims(query, 0)), axis=0
+        )
+
+    def get_config(self):
+        networks = {
+            name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self.networks
+        }
+        return {**super().get_config(), **networks}
+
+    @classmethod
+    def from_config(cls, config):
+        config = copy.deepcopy(config)  # Keras takes apart what it deserializes.
+        for name in cls.networks:
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)

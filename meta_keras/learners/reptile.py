@@ -1,0 +1,104 @@
+"""Reptile: initial weights moved towards what training on each task makes of them.
+
+Alex Nichol, Joshua Achiam and John Schulman, "On first-order meta-learning algorithms", 2018.
+"""
+
+import keras
+import tensorflow as tf
+
+from meta_keras.layers import AdamCell
+from meta_keras.learners.gradient_based import GradientBasedLearner
+
+
+def reptile_gradient(theta, adapted):
+    """theta - (1/n) sum_i theta~_i  (Nichol et al. 2018, section 2).
+
+    A descent step along it at rate epsilon is the paper's update
+
+        theta <- theta + epsilon (1/n) sum_i (theta~_i - theta)
+
+    Args:
+        theta: initial weights `[P]`.
+        adapted: weights theta~_i after training on each of n tasks, `[n, P]`.
+
+    Returns:
+        `[P]`.
+    """
+    return theta - tf.reduce_mean(adapted, axis=0)
+
+
+@keras.saving.register_keras_serializable(package="meta_keras")
+class Reptile(GradientBasedLearner):
+    """Few-shot learner whose initial weights move towards the adapted ones.
+
+    No derivative goes through the inner loop, and training needs no query set: query pictures of
+    training episodes only give the reported loss and accuracy. Compile it with
+    `keras.optimizers.SGD(epsilon)` for the paper's outer update; any other optimizer gets
+    `reptile_gradient` as the gradient, which the paper also considers.
+
+    Args:
+        network: a built `keras.Model` from images to N logits; its weights are theta.
+        cell: the inner optimizer, without weights of its own; `AdamCell(1e-3, beta_1=0.0)` by
+            default, the paper's. It starts anew in every episode, where the official code keeps
+            Adam's second moments from task to task.
+        inner_steps: steps in training; 5 by default, as in the paper on Omniglot (appendix A).
+        inner_batch_size: support pictures a step. The training episodes should have more support
+            pictures than those of the test (the paper: 10 a class); at test a support set that is
+            smaller than this is taken whole.
+        **kwargs: see `GradientBasedLearner`; the paper takes `test_inner_steps=50`.
+
+    Raises:
+        ValueError: the cell has weights, which Reptile cannot learn, or `second_order` is true.
+
+    Example:
+
+    >>> from meta_keras.networks import conv4
+    >>> learner = Reptile(conv4(5), inner_batch_size=10, test_inner_steps=50)
+    >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    >>> learner.compile(keras.optimizers.SGD(1.0), loss, metrics=["accuracy"])
+    """
+
+    def __init__(self, network, cell=None, inner_steps=5, second_order=False, **kwargs):
+        if second_order:
+            raise ValueError("Reptile: there is nothing to differentiate for second_order=True.")
+        super().__init__(network, cell or AdamCell(1e-3, beta_1=0.0), inner_steps, **kwargs)
+        if self.cell.trainable_variables:
+            raise ValueError(
+                f"Reptile: cell {self.cell.name!r} has weights, and Reptile only learns those of "
+                "the network."
+            )
+
+    def inner_batches(self, size, training=False):
+        if not training and size < (self.inner_batch_size or 0):
+            return [None] * self.steps(training)
+        return super().inner_batches(size, training)
+
+    def _train_on_episodes(self, x):
+        """Every episode's weights after training `[B, P]`, and their query logits."""
+
+        def run(support_images, support_labels, query_images):
+            adapted = self.run_inner_loop(support_images, support_labels, training=True)
+            logits, _ = self.flat(adapted.parameters, adapted.carry, query_images, training=True)
+            return adapted.parameters, logits
+
+        return self.map_episodes(run, x, (self.flat.parameters().dtype, self.compute_dtype))
+
+    def _gradient(self, adapted):
+        return self.flat.unflatten(reptile_gradient(self.flat.parameters(), adapted))
+
+    def meta_gradient(self, x, y):
+        """See `reptile_gradient`: a list, one tensor per trainable weight."""
+        return self._gradient(self._train_on_episodes(x)[0])
+
+    def train_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        adapted, logits = self._train_on_episodes(x)
+        # Optimizers add up what the replicas of a strategy give them; the loss is their share too.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        gradient = [part / replicas for part in self._gradient(adapted)]
+        self.optimizer.apply_gradients(zip(gradient, self.trainable_variables, strict=True))
+        loss = self.compute_loss(x, y, logits, sample_weight) * replicas
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss, sample_weight=tf.shape(y)[0])
+        return self.compute_metrics(x, y, logits, sample_weight)

@@ -1,0 +1,171 @@
+"""Tests of the comparison through its command line."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+from absl.testing import flagsaver
+
+from experiments import compare, program
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Function that writes a run's `results.json` and gives the path of its folder."""
+
+    def write(run, **changes):
+        results = {
+            "experiment": "few_shot",
+            "method": "maml",
+            "dataset": "omniglot",
+            "split": "random",
+            "rotations": True,
+            "nway": 5,
+            "kshot": 1,
+            "test_accuracy": 0.9712,
+            "test_ci95": 0.0034,
+            "test_episodes": 600,
+            "batch_norm": "transductive",
+            "wall_seconds": 312.0,
+            **changes,
+        }
+        folder = tmp_path / run
+        folder.mkdir()
+        kept = {name: value for name, value in results.items() if value is not None}
+        (folder / "results.json").write_text(json.dumps(kept))
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Function that runs the program in this process: what it prints."""
+
+    def run(*paths, plot=None):
+        with flagsaver.flagsaver():
+            plot = plot or tmp_path / "plot.png"
+            arguments = flags.FLAGS(["compare", *map(str, paths), f"--plot={plot}"])
+            compare.main(arguments[1:])
+        return capsys.readouterr().out
+
+    return run
+
+
+def call(*arguments):
+    command = [sys.executable, "-m", "experiments.compare", *map(str, arguments)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+
+
+def rows(output):
+    """The cells of the table, a dict from a run's name to a dict from column to cell."""
+    lines = [line for line in output.splitlines() if line.startswith("|")]
+    head, _, *body = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {cells[0]: dict(zip(head, cells, strict=True)) for cells in body}
+
+
+def test_command_line(write, tmp_path):
+    paths = write("second", method="lstm"), write("first", test_accuracy=0.98) / "results.json"
+    done = call(*paths, f"--plot={tmp_path / 'plot.png'}")
+    assert done.returncode == 0, done.stderr[-2000:]
+    table = rows(done.stdout)
+    assert list(table) == ["first", "second"]
+    assert table["first"]["accuracy, %"] == "98.00 +- 0.34"
+    assert table["first"]["published"] == "98.7 +- 0.4"
+    assert table["second"]["published"] == ""
+    assert "no figure" in table["second"]["remark"]
+    picture = tf.io.decode_png(tf.io.read_file(str(tmp_path / "plot.png"))).numpy()
+    assert picture.shape[1] == 1200
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
+
+    done = call(tmp_path / "nothing")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "nothing: there is no such file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "figure", "words"),
+    [
+        ({}, "98.7 +- 0.4", "Finn et al. 2017"),
+        ({"kshot": 5}, "99.9 +- 0.1", ""),
+        ({"nway": 20}, "95.8 +- 0.3", ""),
+        ({"method": "fomaml"}, "98.3 +- 0.5", "Nichol et al. 2018"),
+        ({"method": "meta_sgd"}, "99.53 +- 0.26", "Li et al. 2017"),
+        ({"method": "reptile"}, "97.68", "1,200 training characters"),
+        ({"method": "reptile", "batch_norm": "inductive"}, "95.39", "Nichol et al. 2018"),
+        ({"method": "prototypical", "split": "vinyals"}, "98.8", "Snell et al. 2017"),
+        ({"method": "prototypical"}, "", "98.8 on the split vinyals"),
+        ({"batch_norm": "inductive"}, "", "98.7 +- 0.4 with transductive batch normalisation"),
+        ({"dataset": "glyphs"}, "", "published on Omniglot, not on glyphs"),
+        ({"split": "lake"}, "", "on the split random"),
+        ({"rotations": False}, "", "with rotated classes"),
+        ({"nway": 10}, "", "no 10-way 1-shot figure"),
+        ({"method": "lstm"}, "", "no figure on Omniglot was published"),
+    ],
+)
+def test_published_figures_only_where_comparable(write, run, changes, figure, words):
+    row = rows(run(write("it", **changes)))["it"]
+    assert row["published"] == figure
+    assert words in row["remark"]
+
+
+def test_order_and_duplicates(write, run):
+    worse, better = write("worse", test_accuracy=0.5), write("better")
+    other_task = write("five", kshot=5, test_accuracy=1.0)
+    table = rows(run(other_task, worse, better, worse))
+    assert list(table) == ["better", "worse", "five"]
+    assert table["five"]["task"] == "5-way 5-shot"
+    assert table["better"]["min"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "cannot be read"),
+        ("[1]", "is not a results.json"),
+        ("{}", "is not a results.json"),
+        ('{"experiment": "learn_to_optimize"}', "experiment 'learn_to_optimize'"),
+    ],
+)
+def test_other_files(run, tmp_path, content, words):
+    file = tmp_path / "results.json"
+    file.write_text(content)
+    with pytest.raises(program.UsageError) as error:
+        run(file)
+    assert str(file) in str(error.value) and words in str(error.value)
+    assert not (tmp_path / "plot.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"test_ci95": None}, "lacks test_ci95"),
+        ({"test_accuracy": 97.1}, "test_accuracy is 97.1"),
+        ({"test_accuracy": float("nan")}, "test_accuracy is nan"),
+        ({"test_ci95": "0.3"}, "test_ci95 is '0.3'"),
+        ({"nway": 1}, "nway is 1"),
+    ],
+)
+def test_damaged_results(write, run, changes, words):
+    with pytest.raises(program.UsageError, match=f"is damaged.*{words}"):
+        run(write("good"), write("bad", **changes))
+
+
+def test_nothing_to_compare(run):
+    with pytest.raises(program.UsageError, match=r"name the results\.json"):
+        run()
+
+
+def test_plot_that_cannot_be_written(write, run, tmp_path):
+    with pytest.raises(program.UsageError, match="cannot be written"):
+        run(write("it"), plot=tmp_path / "missing" / "plot.png")
+    with pytest.raises(flags.Error, match=r"must end in \.png"):
+        run(write("other"), plot="plot.pdf")
