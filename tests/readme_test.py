@@ -29,7 +29,7 @@ def test_python_examples(any_data, monkeypatch):
 
 
 def test_example_of_a_learned_optimizer(monkeypatch, capsys):
-    """On blobs in place of MNIST: both optimizers run."""
+    """On blobs in place of MNIST: both optimizers train, the learned one is not the worse."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 10, 2000)
     blobs = np.clip(rng.normal(60 * rng.random((10, 784))[labels], 20), 0, 255)
@@ -41,4 +41,4 @@ def test_example_of_a_learned_optimizer(monkeypatch, capsys):
     exec(block.replace("epochs=1", "epochs=1, verbose=0"), names)
     losses = names["losses"]
     assert set(losses) == {"LearnedOptimizer", "Adam"}
-    assert np.isfinite(list(losses.values())).all()
+    assert losses["LearnedOptimizer"] < losses["Adam"] < 2.3

@@ -13,6 +13,9 @@ HIDDEN, STEPS = 2, 3
 
 def _trainer():
     problem = optimizer_measurements.make_problem(HIDDEN)
+    # From the small weights it starts with, the derivative by the output bias is a sum of terms
+    # that cancel to 1e-8, which float32 cannot tell from rounding; from larger ones it is not.
+    problem.start = [100.0 * start for start in problem.start]
     trainer = optimizer_measurements.make_trainer("graph", problem, STEPS, recompute=False)
     rng = np.random.default_rng(0)
     for variable in trainer.cell.trainable_variables:
@@ -38,11 +41,9 @@ def test_bare_tensorflow_has_the_trainers_loss_and_meta_gradients():
     bare_loss, actual = _bare(trainer, problem).loss_and_gradients(theta, zero)
     np.testing.assert_allclose(bare_loss, loss, rtol=1e-5)
     for ours, theirs in zip(actual, expected, strict=True):
-        if ours.shape.rank == 0:
-            continue  # the output bias: terms that cancel to float32 rounding
         scale = np.abs(theirs).max()
         assert scale > 0
-        np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-3)
+        np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-4)
 
 
 def test_bare_tensorflow_trains_as_keras_does():
@@ -55,8 +56,6 @@ def test_bare_tensorflow_trains_as_keras_does():
     for variable, ours, start in zip(
         trainer.cell.trainable_variables, bare.variables, before, strict=True
     ):
-        if ours.shape.rank == 0:
-            continue  # the output bias, as above
         assert np.abs(variable - start).max() > 1e-4
         # Adam turns a gradient that is nothing but rounding into a full step of either sign.
         assert np.mean(np.abs(variable.numpy() - ours.numpy()) < 1e-5) > 0.98
