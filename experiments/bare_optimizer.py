@@ -10,6 +10,8 @@ import math
 
 import tensorflow as tf
 
+from experiments.bare_tensorflow import ClippedAdam
+
 P = 10.0  # of the log-and-sign preprocessing
 UNITS, SCALE = 20, 0.1
 
@@ -56,8 +58,7 @@ class BareOptimizerTrainer:
         self.x, self.y, self.hidden, self.batch_size = x, y, hidden, batch_size
         self.steps = trainer.unroll_steps
         self.variables = [tf.Variable(w.value) for w in trainer.cell.trainable_variables]
-        self.moments = [(tf.Variable(0 * w), tf.Variable(0 * w)) for w in self.variables]
-        self.updates = tf.Variable(0.0)
+        self.adam = ClippedAdam(self.variables)
 
     def minibatch(self, seed, step):
         shape = [self.batch_size]
@@ -89,11 +90,5 @@ class BareOptimizerTrainer:
     def train_step(self, theta, seed):
         """One Adam update. Returns the loss before it."""
         loss, gradients = self.loss_and_gradients(theta, seed)
-        gradients, _ = tf.clip_by_global_norm(gradients, 1.0)
-        t = self.updates.assign_add(1.0)
-        rate = 1e-3 * tf.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-        for variable, gradient, (m, v) in zip(self.variables, gradients, self.moments, strict=True):
-            m.assign_add(0.1 * (gradient - m))
-            v.assign_add(0.001 * (gradient**2 - v))
-            variable.assign_sub(rate * m / (tf.sqrt(v) + 1e-7))
+        self.adam(gradients, clip_norm=1.0)
         return loss

@@ -82,8 +82,7 @@ class BareTensorFlow:
         weights = [learner.flat.parameters(), *(w.value for w in learner.cell.trainable_variables)]
         self.steps = learner.inner_steps
         self.variables = [tf.Variable(w) for w in weights]
-        self.moments = [(tf.Variable(0 * w), tf.Variable(0 * w)) for w in weights]
-        self.updates = tf.Variable(0.0)
+        self.adam = ClippedAdam(self.variables)
 
     def loss_and_gradients(self, x, y):
         """Mean loss of a batch of episodes and its gradients, theta's first, then the cell's."""
@@ -99,13 +98,29 @@ class BareTensorFlow:
 
     @tf.function
     def train_step(self, x, y):
-        """One Adam update with the published settings. Returns the loss before it."""
+        """One Adam update. Returns the loss before it."""
         loss, gradients = self.loss_and_gradients(x, y)
-        gradients, _ = tf.clip_by_global_norm(gradients, 0.25)
+        self.adam(gradients, clip_norm=0.25)
+        return loss
+
+
+class ClippedAdam:
+    """Adam with the published settings on gradients of a bounded global norm.
+
+    Args:
+        variables: list of `tf.Variable`.
+    """
+
+    def __init__(self, variables):
+        self.variables = variables
+        self.moments = [(tf.Variable(0 * w), tf.Variable(0 * w)) for w in variables]
+        self.updates = tf.Variable(0.0)
+
+    def __call__(self, gradients, clip_norm):
+        gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
         t = self.updates.assign_add(1.0)
         rate = 1e-3 * tf.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         for variable, gradient, (m, v) in zip(self.variables, gradients, self.moments, strict=True):
             m.assign_add(0.1 * (gradient - m))
             v.assign_add(0.001 * (gradient**2 - v))
             variable.assign_sub(rate * m / (tf.sqrt(v) + 1e-7))
-        return loss

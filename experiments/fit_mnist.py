@@ -86,7 +86,7 @@ def main():
         print(f"{name}: {steps} steps to that loss", flush=True)
     best = min(needed, key=lambda name: needed[name] or np.inf)
     table = {name: _curve(results[name]) for name in ("learned", best)}
-    figure = pictures.loss_curves_figure(table, TARGET_STEPS)
+    figure = pictures.loss_curves_figure(table)
     figure.savefig(folder / "curves.png", dpi=150)
     files.write_json(
         folder / "results.json",
@@ -96,6 +96,7 @@ def main():
             "runs": FLAGS.runs,
             "target_loss": float(target),
             "adam_steps": needed,
+            "optimizers": table,
             "versions": files.versions(),
         },
     )

@@ -253,7 +253,7 @@ def main():
         cell, baselines, problems.test, runs, FLAGS.steps, FLAGS.test_steps
     )
     optimizer_comparison.print_table(table, FLAGS.test_steps, [FLAGS.steps])
-    save_figure(folder / "curves", pictures.loss_curves_figure(table, FLAGS.steps))
+    save_figure(folder / "curves", pictures.loss_curves_figure(table, max(horizons())))
     transfer = None
     if FLAGS.generalize:
         transfer = optimizer_comparison.generalization(cell)

@@ -168,13 +168,13 @@ def contact_sheet(support_images, support_labels, query_images, probabilities, c
     return np.array(canvas.buffer_rgba())[..., :3]
 
 
-def loss_curves_figure(optimizers, horizon):
+def loss_curves_figure(optimizers, horizon=None):
     """Loss over steps of several optimizers: mean and 95 % band, named at the end of each curve.
 
     Args:
         optimizers: dict from a name to a dict with `curve` and `curve_ci95`, lists of the mean
             loss after 0, 1, ... steps and of the half width of its interval.
-        horizon: the number of steps the learned optimizer was trained for, marked by a line.
+        horizon: the steps the learned optimizer was trained for, marked by a line if given.
 
     Returns:
         A `matplotlib.figure.Figure`.
