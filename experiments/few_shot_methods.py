@@ -161,8 +161,9 @@ MANY_CLASSES = {
     "filters": 64,
     "train_nway": 60,
     "meta_batch": 1,
-    "episodes": 3000,
-    "validation_interval": 300,
+    "nquery": 2,
+    "episodes": 1200,
+    "validation_interval": 200,
 }
 METHODS = {
     "lstm": Method(

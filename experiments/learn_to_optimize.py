@@ -55,6 +55,13 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_float("output_scale", 0.1, "Factor on the cell's output.", lower_bound=0.0)
 flags.DEFINE_float(
+    "gradient_rate",
+    0.0,
+    "Adds a gated step along the gradient itself that starts with this learning rate, see "
+    "`CoordinatewiseLSTM`; 0: none, as in the paper.",
+    lower_bound=0.0,
+)
+flags.DEFINE_float(
     "random_scale",
     0.0,
     "s: every coordinate is scaled by exp(U(-s, s)) in training (Lv et al. 2017).",
@@ -119,12 +126,18 @@ def horizons():
     return [int(horizon) for horizon in FLAGS.curriculum or [FLAGS.steps]]
 
 
+def linear_weights(steps):
+    """w_t in proportion to t, 1 on average."""
+    return [2.0 * t / (steps + 1) for t in range(1, steps + 1)]
+
+
 def new_trainer(problem, updates):
     def new_cell():
         return CoordinatewiseLSTM(
             tuple(int(width) for width in FLAGS.units),
             FLAGS.preprocessing,
             output_scale=FLAGS.output_scale,
+            gradient_rate=FLAGS.gradient_rate or None,
         )
 
     cell = new_cell()
@@ -137,7 +150,7 @@ def new_trainer(problem, updates):
         unroll_steps=FLAGS.unroll_steps,
         second_order=FLAGS.second_order,
         random_scale=FLAGS.random_scale,
-        loss_weights=range(1, longest + 1) if FLAGS.loss_weights == "linear" else None,
+        loss_weights=linear_weights(longest) if FLAGS.loss_weights == "linear" else None,
         recompute=FLAGS.recompute,
     )
     rate = keras.optimizers.schedules.CosineDecay(FLAGS.learning_rate, updates)
@@ -230,6 +243,11 @@ def main():
         raise program.UsageError(f"--eval_only: there is no trained optimizer in {logdir}.")
     if FLAGS.generalize and FLAGS.problem != "mnist":
         raise program.UsageError(f"--generalize needs --problem=mnist, not {FLAGS.problem}.")
+    if FLAGS.gradient_rate and FLAGS.preprocessing not in ("rnnprop", "combined"):
+        raise program.UsageError(
+            f"--gradient_rate={FLAGS.gradient_rate:g} needs --preprocessing=rnnprop or combined, "
+            f"not {FLAGS.preprocessing}; --gradient_rate=0 does without."
+        )
     if FLAGS.grouped and FLAGS.problem not in ("omniglot", "glyphs"):
         raise program.UsageError(f"--grouped: --problem={FLAGS.problem} has no convolutions.")
     preset = LearnedOptimizer.from_preset(FLAGS.preset) if FLAGS.preset else None

@@ -33,8 +33,11 @@ DEFAULTS = {
     "mnist": {
         "preprocessing": "combined",
         "output_scale": 0.03,
-        "optimizations": 1000,
-        "curriculum": ["100", "200"],
+        "gradient_rate": 0.1,
+        "second_order": True,
+        "loss_weights": "linear",
+        "optimizations": 400,
+        "validation_interval": 50,
     },
     "omniglot": CHARACTERS,
     "glyphs": CHARACTERS,

@@ -68,6 +68,17 @@ class CoordinatewiseLSTM(Cell):
         [g_t, h_t] = LSTM(pre(grad_t), h_{t-1})
         theta_t = theta_{t-1} + output_scale * g_t
 
+    With `gradient_rate` a second path leads past the bounded output, gated by two further
+    outputs a_t, b_t of the same network, zero at first:
+
+        theta_t = theta_{t-1} + output_scale * g_t
+                  - gradient_rate (10 exp(a_t) m^_t + exp(b_t) grad_t)
+
+    with the running mean m^_t of `rnnprop_features`. Normalised features know a gradient's
+    direction only, and a bounded output cannot be in proportion to it; this path is gradient
+    descent with momentum whose rate and momentum are learned, as the input gate of
+    `GatedLSTMCell` is.
+
     Args:
         units: widths of the LSTM layers.
         preprocessing: `"none"`: the gradient itself (the paper's quadratics). `"log_and_sign"`:
@@ -77,6 +88,7 @@ class CoordinatewiseLSTM(Cell):
             which tell a coordinate whose gradient is noise around nothing; with the tanh.
         p: parameter of the log-and-sign preprocessing; 10 in the paper.
         output_scale: factor on the network's output; 0.1 in the paper's MNIST experiments.
+        gradient_rate: learning rate with which the gradient's own path starts; None: no such path.
 
     Raises:
         ValueError: an argument is out of range.
@@ -85,8 +97,16 @@ class CoordinatewiseLSTM(Cell):
     `CoordinatewiseLSTMState`. Returns `(parameters, state)` of the same shapes.
     """
 
+    BETA = 0.95  # decay of the running means
+
     def __init__(
-        self, units=(20, 20), preprocessing="log_and_sign", p=10.0, output_scale=0.1, **kwargs
+        self,
+        units=(20, 20),
+        preprocessing="log_and_sign",
+        p=10.0,
+        output_scale=0.1,
+        gradient_rate=None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         name = type(self).__name__
@@ -104,8 +124,18 @@ class CoordinatewiseLSTM(Cell):
                 f"{name}: output_scale must be positive, got output_scale={output_scale!r}."
             )
         self.preprocessing = preprocessing
+        if gradient_rate is not None and not gradient_rate > 0:
+            raise ValueError(
+                f"{name}: gradient_rate must be positive or None, got {gradient_rate!r}."
+            )
+        if gradient_rate is not None and not self._uses_means:
+            raise ValueError(
+                f"{name}: gradient_rate={gradient_rate!r} needs preprocessing='rnnprop' or "
+                f"'combined', got {preprocessing!r}."
+            )
         self.p = float(p)
         self.output_scale = float(output_scale)
+        self.gradient_rate = None if gradient_rate is None else float(gradient_rate)
 
     def build(self, parameters_shape):
         inputs = {"none": 1, "combined": 4}.get(self.preprocessing, 2)
@@ -130,6 +160,13 @@ class CoordinatewiseLSTM(Cell):
             initializer=keras.initializers.RandomNormal(stddev=0.01),
         )
         self.output_bias = self.add_weight(name="output_bias", shape=(), initializer="zeros")
+        if self.gradient_rate is not None:
+            self.path_kernel = self.add_weight(
+                name="path_kernel",
+                shape=(inputs, 2),
+                initializer=keras.initializers.RandomNormal(stddev=0.01),
+            )
+            self.path_bias = self.add_weight(name="path_bias", shape=(2,), initializer="zeros")
 
     @property
     def _uses_means(self):
@@ -156,7 +193,7 @@ class CoordinatewiseLSTM(Cell):
         step, m, v = state.step + 1.0, state.m, state.v
         features = []
         if self._uses_means:
-            x, m, v = rnnprop_features(gradient, m, v, step)
+            x, m, v = rnnprop_features(gradient, m, v, step, self.BETA)
             features.append(x)
         if self.preprocessing in ("log_and_sign", "combined"):
             features.append(log_and_sign(gradient, self.p))
@@ -170,6 +207,11 @@ class CoordinatewiseLSTM(Cell):
         if self._uses_means:
             output = tf.tanh(output)
         update = self.output_scale * output
+        if self.gradient_rate is not None:
+            gates = tf.matmul(self.path_kernel, x, transpose_a=True)
+            gates = tf.exp(gates + tf.convert_to_tensor(self.path_bias)[:, None])
+            mean = m / (1.0 - self.BETA**step)
+            update -= self.gradient_rate * (10.0 * gates[0] * mean + gates[1] * gradient)
         state = CoordinatewiseLSTMState(tuple(hs), tuple(cs), m, v, step, update)
         return parameters + update, state
 
@@ -180,6 +222,7 @@ class CoordinatewiseLSTM(Cell):
             "preprocessing": self.preprocessing,
             "p": self.p,
             "output_scale": self.output_scale,
+            "gradient_rate": self.gradient_rate,
         }
 
 

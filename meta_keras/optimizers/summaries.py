@@ -53,7 +53,8 @@ class OptimizationSummaries(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         curves, learned = self._curve(self.model.cell)
-        logs["val_loss"] = float(curves[:, 1:].mean())
+        weights = self.model.loss_weights and self.model.loss_weights[: self.steps]
+        logs["val_loss"] = float(np.average(curves[:, 1:].mean(axis=0), weights=weights))
         step = (epoch + 1) * self.updates_per_epoch
         with self.writers["train"].as_default(step=step):
             tf.summary.scalar("meta_loss", logs["loss"])

@@ -211,6 +211,7 @@ def test_finished_run_only_evaluates_again(finished):
         (["--curriculum=20,50"], "--curriculum must be positive multiples of --unroll_steps"),
         (["--generalize"], "--generalize needs --problem=mnist, not quadratic"),
         (["--grouped"], "--problem=quadratic has no convolutions"),
+        (["--gradient_rate=0.1", "--preprocessing=none"], "--gradient_rate=0.1 needs --preproc"),
         (["--preset=quadratic"], "add --eval_only"),
         (["--eval_only", "--preset=nothing"], "neither a folder"),
         (["--data_dir=x"], "--data_dir=x does not go with --problem=quadratic"),

@@ -19,8 +19,8 @@ def sigmoid(x):
 def make_cell():
     """Function that builds a float64 cell with weights at which every term matters."""
 
-    def make(preprocessing="log_and_sign", units=(4, 3), output_scale=0.3):
-        cell = CoordinatewiseLSTM(units, preprocessing, p=6.0, output_scale=output_scale)
+    def make(preprocessing="log_and_sign", units=(4, 3), output_scale=0.3, gradient_rate=None):
+        cell = CoordinatewiseLSTM(units, preprocessing, 6.0, output_scale, gradient_rate)
         cell = CoordinatewiseLSTM(**{**cell.get_config(), "dtype": "float64"})
         cell.build((COORDINATES,))
         cell.built = True
@@ -60,14 +60,21 @@ def reference(cell, gradients, theta, log_and_sign):
         if cell.preprocessing in ("rnnprop", "combined"):
             output = np.tanh(output)
         theta = theta + cell.output_scale * output
+        if cell.gradient_rate:
+            gates = np.exp(x @ weights["path_kernel"] + weights["path_bias"])
+            descent = 10 * gates[:, 0] * m_hat + gates[:, 1] * gradient
+            theta = theta - cell.gradient_rate * descent
         path.append(theta)
     return np.stack(path)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("mode", "gradient_rate"),
+    [*((mode, None) for mode in MODES), ("rnnprop", 0.2), ("combined", 0.2)],
+)
 @pytest.mark.parametrize("units", [(4, 3), (5,)])
-def test_equals_the_equations(make_cell, log_and_sign_reference, mode, units):
-    cell = make_cell(mode, units)
+def test_equals_the_equations(make_cell, log_and_sign_reference, mode, gradient_rate, units):
+    cell = make_cell(mode, units, gradient_rate=gradient_rate)
     rng = np.random.default_rng(2)
     # Magnitudes on both sides of exp(-p), where log-and-sign changes its form.
     gradients = rng.normal(size=(STEPS, COORDINATES)) * 10.0 ** rng.uniform(-5, 1, COORDINATES)
@@ -133,8 +140,20 @@ def test_derivatives_are_finite_at_a_gradient_of_zero(make_cell):
         assert np.isfinite(tape.gradient(after, zeros)).all(), mode
 
 
+def test_gradient_path_starts_as_descent_with_momentum(make_cell):
+    cell = make_cell("combined", gradient_rate=0.2)
+    for variable in (cell.output_kernel, cell.output_bias, cell.path_kernel, cell.path_bias):
+        variable.assign(tf.zeros_like(variable))
+    theta, gradient = tf.zeros(COORDINATES, tf.float64), tf.ones(COORDINATES, tf.float64)
+    state = cell.initial_state(theta)
+    for scale in (1.0, -2.0):  # m_t: 0.05, -0.0525; m^_t: 1, -0.0525 / 0.0975
+        theta, state = cell(scale * gradient, theta[0], theta, state)
+    expected = -0.2 * (10 * 1 + 1) - 0.2 * (10 * -0.0525 / 0.0975 - 2)
+    np.testing.assert_allclose(theta, expected * np.ones(COORDINATES), rtol=1e-12)
+
+
 def test_config_round_trip(make_cell):
-    cell = make_cell("rnnprop")
+    cell = make_cell("rnnprop", gradient_rate=0.2)
     clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cell))
     assert isinstance(clone, CoordinatewiseLSTM)
     assert clone.get_config() == cell.get_config()
@@ -148,6 +167,8 @@ def test_config_round_trip(make_cell):
         ({"preprocessing": "magic"}, "'magic'"),
         ({"p": 0}, "p=0"),
         ({"output_scale": -1}, "output_scale=-1"),
+        ({"gradient_rate": 0, "preprocessing": "rnnprop"}, "gradient_rate must be positive.*0"),
+        ({"gradient_rate": 0.1}, "gradient_rate=0.1 needs.*'log_and_sign'"),
     ],
 )
 def test_bad_arguments(change, message):
