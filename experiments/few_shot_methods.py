@@ -162,8 +162,8 @@ MANY_CLASSES = {
     "train_nway": 60,
     "meta_batch": 1,
     "nquery": 2,
-    "episodes": 1200,
-    "validation_interval": 200,
+    "episodes": 1500,
+    "validation_interval": 250,
 }
 METHODS = {
     "lstm": Method(
@@ -220,7 +220,12 @@ METHODS = {
         PrototypicalNetwork,
         _prototypical,
         flags=(*METRIC, "distance", "temperature"),
-        defaults={**MANY_CLASSES, "distance": "euclidean", "temperature": 1.0},
+        defaults={
+            **MANY_CLASSES,
+            "episodes": 2000,
+            "distance": "euclidean",
+            "temperature": 1.0,
+        },
     ),
     "matching": Method(
         MatchingNetwork,
@@ -235,9 +240,7 @@ METHODS = {
         defaults={
             **MANY_CLASSES,
             "train_nway": 20,
-            "nquery": 2,
-            "episodes": 4000,
-            "validation_interval": 400,
+            "episodes": 2400,
             "relation_loss": "cross_entropy",
         },
         loss=_relation_loss,

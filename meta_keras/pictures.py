@@ -174,7 +174,8 @@ def loss_curves_figure(optimizers, horizon=None):
     Args:
         optimizers: dict from a name to a dict with `curve` and `curve_ci95`, lists of the mean
             loss after 0, 1, ... steps and of the half width of its interval.
-        horizon: the steps the learned optimizer was trained for, marked by a line if given.
+        horizon: the steps the learned optimizer was trained for, marked by a line if
+            given and within the curves.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -230,7 +231,7 @@ def _draw_loss_curves(axes, optimizers, horizon=None):
     for height, name, color in ends:
         place = (1.01 * (len(curve) - 1), np.exp(height))
         axes.annotate(name, place, color=color, va="center", annotation_clip=False)
-    if horizon is not None:
+    if horizon is not None and horizon < len(curve):
         axes.axvline(horizon, color="grey", linewidth=0.8, linestyle=":")
         axes.text(horizon, axes.get_ylim()[1], " trained for", fontsize=8, color="grey", va="top")
     axes.set(xlabel="step", ylabel="loss", xlim=(0, len(curve) - 1))

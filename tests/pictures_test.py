@@ -46,3 +46,6 @@ def test_curves_are_named_where_they_end():
     np.testing.assert_allclose(labels["learned"][1], 0.5**10)
     line = next(line for line in axes.lines if line.get_linewidth() > 2)
     np.testing.assert_array_equal(line.get_ydata(), curves["learned"])
+    assert [t.get_position()[0] for t in axes.texts if "trained for" in t.get_text()] == [5]
+    (axes,) = loss_curves_figure(table, horizon=20).axes
+    assert not any("trained for" in text.get_text() for text in axes.texts)
