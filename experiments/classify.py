@@ -27,7 +27,7 @@ flags.DEFINE_string("support", None, "Folder of class folders, one or a few pict
 flags.DEFINE_string("query", None, "Folder of pictures to classify, or of class folders of them.")
 flags.DEFINE_string("output", None, "Folder for predictions.csv, contact_sheet.png, results.json.")
 flags.DEFINE_string(
-    "preset", "lstm_omniglot_5way_1shot", "Trained few-shot learner (a name or a folder)."
+    "preset", "prototypical_omniglot", "Trained few-shot learner (a name or a folder)."
 )
 flags.mark_flags_as_required(["support", "query", "output"])
 

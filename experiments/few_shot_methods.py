@@ -241,6 +241,7 @@ METHODS = {
             **MANY_CLASSES,
             "train_nway": 20,
             "episodes": 2400,
+            "validation_interval": 400,
             "relation_loss": "cross_entropy",
         },
         loss=_relation_loss,
