@@ -11,12 +11,20 @@ import pytest
 
 from meta_keras.data import load_characters
 
+# What this process's TensorFlow started with: importing a program may add to it.
+ENVIRONMENT = dict(os.environ)
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
 def seeded():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def environment():
+    """The environment for another process that must compute the same, bit for bit."""
+    return ENVIRONMENT
 
 
 @pytest.fixture(scope="session")

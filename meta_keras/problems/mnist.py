@@ -1,11 +1,24 @@
 """MNIST networks, the neural optimizees of Andrychowicz et al. 2016."""
 
+import functools
+
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from meta_keras.data import prepare
 from meta_keras.problems.model import ModelProblem
+
+
+@functools.lru_cache(maxsize=1)
+def _pictures(data_dir):
+    """uint8 `[60000, 784]` pictures and their labels, decoded once for all problems."""
+    builder = tfds.builder("mnist:3.0.1", data_dir=data_dir)
+    prepare(builder)
+    data = builder.as_dataset(split="train", shuffle_files=False, as_supervised=True)
+    pictures, labels = zip(*data.batch(4096).as_numpy_iterator(), strict=True)
+    return np.concatenate(pictures).reshape(-1, 784), np.concatenate(labels)
 
 
 def mnist_mlp(data_dir=None, units=(20,), activation="sigmoid", batch_size=128):
@@ -23,12 +36,7 @@ def mnist_mlp(data_dir=None, units=(20,), activation="sigmoid", batch_size=128):
     Raises:
         DatasetError: the data cannot be had.
     """
-    builder = tfds.builder("mnist:3.0.1", data_dir=data_dir)
-    prepare(builder)
-
-    def example(x):
-        return tf.reshape(tf.cast(x["image"], tf.float32) / 255.0, [784]), x["label"]
-
+    pictures, labels = _pictures(data_dir)
     normal = keras.initializers.RandomNormal(stddev=0.01)
 
     def layer(width, activation=None):
@@ -39,5 +47,6 @@ def mnist_mlp(data_dir=None, units=(20,), activation="sigmoid", batch_size=128):
     hidden = [layer(width, activation) for width in units]
     model = keras.Sequential([keras.Input((784,)), *hidden, layer(10)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    data = builder.as_dataset(split="train", shuffle_files=False).map(example, tf.data.AUTOTUNE)
+    data = tf.data.Dataset.from_tensor_slices((pictures, labels))
+    data = data.map(lambda x, y: (tf.cast(x, tf.float32) / 255.0, y))
     return ModelProblem(model, loss, data, batch_size)

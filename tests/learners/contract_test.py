@@ -293,7 +293,9 @@ assert "meta_keras" not in sys.modules
 """
 
 
-def test_adapted_classifier_lives_without_the_package(make_learner, make_batch, tmp_path):
+def test_adapted_classifier_lives_without_the_package(
+    make_learner, make_batch, tmp_path, environment
+):
     x, _ = make_batch()
     images = x["query_images"][0]
     np.save(tmp_path / "images.npy", images)
@@ -303,7 +305,7 @@ def test_adapted_classifier_lives_without_the_package(make_learner, make_batch, 
         classifier.save(tmp_path / f"{mode}.keras")
         expected[str(mode)] = classifier.predict(images, batch_size=len(images), verbose=0)
     command = [sys.executable, "-c", LOAD_AND_PREDICT, *expected]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     for mode, logits in expected.items():
         np.testing.assert_array_equal(np.load(tmp_path / f"{mode}.npy"), logits)
