@@ -188,7 +188,13 @@ METHODS = {
         MAML,
         _maml,
         flags=INNER_RATE,
-        defaults={"second_order": False, "inner_learning_rate": 0.9, "episodes": 40000},
+        # From zero-initialised logits the first order does not learn: 37 % after 32,000 episodes.
+        defaults={
+            "second_order": False,
+            "inner_learning_rate": 0.4,
+            "logits_initializer": "glorot_uniform",
+            "episodes": 40000,
+        },
     ),
     "meta_sgd": Method(
         MetaSGD,
