@@ -29,14 +29,15 @@ def rnnprop_features(gradient, m, v, step, beta=0.95, epsilon=1e-8):
         epsilon: added to the root.
 
     Returns:
-        `(features [2, P], m_t, v_t)`.
+        `(features [2, P], m^_t, m_t, v_t)`.
     """
     m = beta * m + (1.0 - beta) * gradient
     v = beta * v + (1.0 - beta) * tf.square(gradient)
     correction = 1.0 - beta**step
     # The root of an exact zero has no derivative.
     root = tf.sqrt(tf.maximum(v / correction, 1e-30)) + epsilon
-    return tf.stack([m / correction / root, gradient / root]), m, v
+    mean = m / correction
+    return tf.stack([mean / root, gradient / root]), mean, m, v
 
 
 class CoordinatewiseLSTMState(NamedTuple):
@@ -96,8 +97,6 @@ class CoordinatewiseLSTM(Cell):
     Call arguments: `gradient` and `parameters` `[P]`, `loss` scalar (not looked at), `state` a
     `CoordinatewiseLSTMState`. Returns `(parameters, state)` of the same shapes.
     """
-
-    BETA = 0.95  # decay of the running means
 
     def __init__(
         self,
@@ -193,7 +192,7 @@ class CoordinatewiseLSTM(Cell):
         step, m, v = state.step + 1.0, state.m, state.v
         features = []
         if self._uses_means:
-            x, m, v = rnnprop_features(gradient, m, v, step, self.BETA)
+            x, mean, m, v = rnnprop_features(gradient, m, v, step)
             features.append(x)
         if self.preprocessing in ("log_and_sign", "combined"):
             features.append(log_and_sign(gradient, self.p))
@@ -210,7 +209,6 @@ class CoordinatewiseLSTM(Cell):
         if self.gradient_rate is not None:
             gates = tf.matmul(self.path_kernel, x, transpose_a=True)
             gates = tf.exp(gates + tf.convert_to_tensor(self.path_bias)[:, None])
-            mean = m / (1.0 - self.BETA**step)
             update -= self.gradient_rate * (10.0 * gates[0] * mean + gates[1] * gradient)
         state = CoordinatewiseLSTMState(tuple(hs), tuple(cs), m, v, step, update)
         return parameters + update, state
