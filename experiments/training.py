@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
+from experiments import files
 from meta_keras import callbacks, pictures
 
 
@@ -113,3 +114,28 @@ def write_test_summary(folder, step, accuracy, picture):
         tf.summary.scalar("accuracy", accuracy)
         tf.summary.image("episode", picture[None])
     tf.io.write_file(str(folder / "episode.png"), tf.io.encode_png(picture))
+
+
+def test_results(state, interval, accuracy, ci95, values):
+    """What `results.json` says of every run on episodes.
+
+    Args:
+        state: the last checkpoint's.
+        interval: training episodes between two validations.
+        accuracy, ci95: mean over the test episodes and half width of its 95 % interval.
+        values: dict of all flags.
+
+    Returns:
+        A dict for JSON.
+    """
+    return {
+        **{name: values[name] for name in ("rotations", "nway", "seed", "test_episodes")},
+        "test_accuracy": accuracy,
+        "test_ci95": ci95,
+        "train_episodes": state["epoch"] * interval,
+        "best_episode": state["best_epoch"] * interval,
+        "validation_accuracy": state["best"],
+        "wall_seconds": state["seconds"],
+        "versions": files.versions(),
+        "flags": values,
+    }

@@ -39,15 +39,6 @@ def succeed(*arguments):
     return done.stdout
 
 
-def refuse(*arguments):
-    """The message of a run that must end as a user's mistake, without a traceback."""
-    done = subprocess.run(
-        command(*arguments), cwd=REPOSITORY, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode in (1, 2) and "Traceback" not in done.stderr
-    return done.stderr
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "finished"
@@ -202,26 +193,66 @@ def test_finished_run_only_evaluates_again(finished):
     assert after["curve"] == before["curve"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--steps=10", "--unroll_steps=3"], "multiple of --unroll_steps"),
-        (["--steps=100", "--test_steps=50"], "--test_steps must be at least"),
-        (["--units=20,zero"], "positive integers"),
-        (["--curriculum=20,50"], "--curriculum must be positive multiples of --unroll_steps"),
-        (["--generalize"], "--generalize needs --problem=mnist, not quadratic"),
-        (["--grouped"], "--problem=quadratic has no convolutions"),
-        (["--gradient_rate=0.1", "--preprocessing=none"], "--gradient_rate=0.1 needs --preproc"),
-        (["--preset=quadratic"], "add --eval_only"),
-        (["--eval_only", "--preset=nothing"], "neither a folder"),
-        (["--data_dir=x"], "--data_dir=x does not go with --problem=quadratic"),
-        (["--problem=mnist", "--variant=uniform"], "--variant=uniform does not go with"),
-        (["--eval_only", "--logdir=runs/there-is-none"], "no trained optimizer"),
-    ],
-)
-def test_bad_flags(arguments, words):
-    assert words in refuse(*arguments)
+REFUSALS = [
+    (["--steps=10", "--unroll_steps=3"], "multiple of --unroll_steps"),
+    (["--steps=100", "--test_steps=50"], "--test_steps must be at least"),
+    (["--units=20,zero"], "positive integers"),
+    (["--curriculum=20,50"], "--curriculum must be positive multiples of --unroll_steps"),
+    (["--generalize"], "--generalize needs --problem=mnist, not quadratic"),
+    (["--grouped"], "--problem=quadratic has no convolutions"),
+    (["--gradient_rate=0.1", "--preprocessing=none"], "--gradient_rate=0.1 needs --preproc"),
+    (["--preset=quadratic"], "add --eval_only"),
+    (["--eval_only", "--preset=nothing"], "neither a folder"),
+    (["--data_dir=x"], "--data_dir=x does not go with --problem=quadratic"),
+    (["--problem=mnist", "--variant=uniform"], "--variant=uniform does not go with"),
+    (["--eval_only", "--logdir=runs/there-is-none"], "no trained optimizer"),
+]
+
+
+@pytest.fixture(scope="module")
+def messages():
+    """What the program says to every one of `REFUSALS`, in one process: starting takes seconds."""
+    code = """
+import json, sys
+from absl import flags
+from absl.testing import flagsaver
+from experiments import learn_to_optimize, program
+messages = []
+for arguments in json.load(sys.stdin):
+    with flagsaver.flagsaver():
+        try:
+            flags.FLAGS(["learn_to_optimize", *arguments])
+            learn_to_optimize.main()
+            messages.append("")
+        except (flags.Error, program.UsageError, *program.USER_ERRORS) as error:
+            messages.append(str(error))
+print(json.dumps(messages))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps([arguments for arguments, _ in REFUSALS]),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("number", range(len(REFUSALS)))
+def test_refusals(messages, number):
+    assert REFUSALS[number][1] in messages[number]
     assert not (REPOSITORY / "runs" / "there-is-none").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(0, 1), (4, 2)])
+def test_refusal_ends_the_program_without_a_traceback(number, code):
+    arguments, words = REFUSALS[number]
+    done = subprocess.run(
+        command(*arguments), cwd=REPOSITORY, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == code and words in done.stderr and "Traceback" not in done.stderr
 
 
 def test_training_and_test_optimizations_never_meet():
