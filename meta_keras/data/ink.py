@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 WORKING_SIDE = 512  # Larger pictures are reduced to it first, which averages their noise.
 SMALLEST_SIDE = 8
-BLOCKS = 8  # The paper is looked for in so many blocks along each side.
+WINDOWS = 8  # A line is narrower than this part of the picture's longer side.
 CONTRAST = 16  # Grey levels of 255 between ink and paper at least.
 EXTENT = 19 / 28  # The longer side of the ink in the finished picture.
 
@@ -68,9 +68,9 @@ def _read_grey(file):
 def find_ink(grey):
     """Separates ink from paper.
 
-    The border tells whether the paper is light or dark. Its brightness is estimated block by block,
-    so that shadows and uneven light vanish; then Otsu's threshold (1979) splits what differs
-    from it into paper and ink, whose levels become 0 and 1.
+    The border tells whether the paper is light or dark. Its brightness is what a morphological
+    opening leaves, so that shadows and uneven light vanish; then Otsu's threshold (1979) splits
+    what differs from it into paper and ink, whose levels become 0 and 1.
 
     Args:
         grey: float `[H, W]`, brightness from 0 to 255.
@@ -97,17 +97,19 @@ def find_ink(grey):
 
 
 def _paper(grey):
-    """The level of the paper behind every pixel of a picture whose ink is brighter than it."""
-    height, width = (BLOCKS * math.ceil(side / BLOCKS) for side in grey.shape)
-    whole = np.pad(grey, [(0, height - grey.shape[0]), (0, width - grey.shape[1])], "edge")
-    blocks = whole.reshape(BLOCKS, height // BLOCKS, BLOCKS, width // BLOCKS)
-    levels = np.percentile(blocks, 10, axis=(1, 3))
-    # A block may be all ink, but not all its neighbours as well.
-    for combine in (np.min, np.mean):
-        windows = np.lib.stride_tricks.sliding_window_view(np.pad(levels, 1, "edge"), (3, 3))
-        levels = combine(windows, axis=(2, 3))
-    smooth = Image.fromarray(levels.astype(np.float32)).resize((width, height), Image.BILINEAR)
-    return np.asarray(smooth)[: grey.shape[0], : grey.shape[1]]
+    """The level of the paper behind every pixel of a picture whose ink is brighter than it.
+
+    A morphological opening: what is brighter than all around it and narrower than the window, a
+    line, is cut off; a step of the paper itself, the edge of a shadow, stays where it is.
+    """
+    half = max(1, max(grey.shape) // WINDOWS // 2)
+    for combine in (np.min, np.max):
+        for axis in (0, 1):
+            padding = [(half, half) if axis == padded else (0, 0) for padded in (0, 1)]
+            padded = np.pad(grey, padding, "edge")
+            windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis)
+            grey = combine(windows, axis=-1)
+    return grey
 
 
 def otsu_threshold(values):

@@ -122,6 +122,22 @@ def test_photograph(clean):
     assert (paper * (1 - 0.7 * ink))[ink == 0].min() < 110 and paper.max() * 0.3 < 110
 
 
+@pytest.mark.parametrize("slope", [0, 0.4, -1.5])
+def test_edge_of_a_shadow_is_no_ink(clean, slope):
+    x, y = np.meshgrid(np.linspace(-1, 1, 480), np.linspace(-1, 1, 480))
+    paper = np.where(x > 0.45 + slope * y, 150, 230)  # The ink is far darker than the shadow.
+    ink = np.kron(letter(), np.ones((4, 4)))
+    assert difference(read_picture(grey_file(paper * (1 - 0.9 * ink), "JPEG")), clean) < 0.1
+
+
+def test_narrow_picture():
+    dash = np.zeros((40, 240), bool)
+    dash[14:26, 20:220] = True
+    picture = read_picture(grey_file(255 - 255 * dash))
+    rows, columns = (np.flatnonzero(picture.max(axis=axis) > 127) for axis in (1, 0))
+    assert len(columns) in (19, 20) and len(rows) in (1, 2, 3)
+
+
 def test_specks_do_not_matter(clean):
     specks = letter(pen=6)
     specks[100, 110] = specks[3, 3] = True
