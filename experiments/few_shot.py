@@ -32,7 +32,13 @@ flags.adopt_module_key_flags(few_shot_learner)
 flags.DEFINE_integer("episodes", 22000, "Training episodes.", lower_bound=1)
 flags.DEFINE_integer("meta_batch", 2, "Episodes an update.", lower_bound=1)
 flags.DEFINE_float(
-    "learning_rate", 2e-3, "The meta-optimizer's first rate; cosine decay to 0.", lower_bound=0.0
+    "learning_rate", 2e-3, "--meta_optimizer's first rate; cosine decay to 0.", lower_bound=0.0
+)
+flags.DEFINE_enum(
+    "meta_optimizer",
+    "adam",
+    ["adam", "sgd"],
+    "Follows the meta-gradient. Reptile's own update is sgd with --learning_rate=epsilon.",
 )
 flags.DEFINE_bool("decay", True, "Cosine decay of the learning rate to 0 over the run.")
 flags.DEFINE_float("clip_norm", 10.0, "Global norm of the meta-gradient at most.", lower_bound=0.0)
@@ -117,10 +123,10 @@ def compile_learner(learner, updates):
     rate = FLAGS.learning_rate
     if FLAGS.decay:
         rate = keras.optimizers.schedules.CosineDecay(rate, updates)
-    method = METHODS[FLAGS.method]
+    optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[FLAGS.meta_optimizer]
     learner.compile(
-        method.optimizer(rate, global_clipnorm=FLAGS.clip_norm),
-        method.loss(),
+        optimizer(rate, global_clipnorm=FLAGS.clip_norm),
+        METHODS[FLAGS.method].loss(),
         metrics=["accuracy"],
         jit_compile=FLAGS.jit_compile,
     )

@@ -64,6 +64,11 @@ flags.DEFINE_enum(
     ["zeros", "glorot_uniform"],
     "Initial kernel of the network's last layer; zeros: all classes start out alike.",
 )
+flags.DEFINE_bool(
+    "normalize_features",
+    False,
+    "A last batch normalisation before the logits; what first-order methods learn well with.",
+)
 flags.DEFINE_float(
     "input_gate_bias", 2.0, "Initial b_I; sigmoid(b_I) is the first inner learning rate."
 )

@@ -42,7 +42,6 @@ class Method(NamedTuple):
         flags: names of the flags that it has and some other method has not.
         defaults: dict from flags to their default values, where those of the definition (which
             are `lstm`'s) do not fit. For a flag that only other methods have it is a fixed value.
-        optimizer: the class of the meta-optimizer.
         loss: function without arguments that makes the loss of the query logits.
     """
 
@@ -50,7 +49,6 @@ class Method(NamedTuple):
     build: Callable
     flags: tuple
     defaults: dict
-    optimizer: type = keras.optimizers.Adam
     loss: Callable = _cross_entropy
 
 
@@ -61,6 +59,7 @@ NETWORK = ("filters", "downsample", "mixed_precision")
 GRADIENT_BASED = (
     *NETWORK,
     "logits_initializer",
+    "normalize_features",
     "inner_steps",
     "test_inner_steps",
     "inner_batch_size",
@@ -81,6 +80,7 @@ def _network_with_logits():
         filters=FLAGS.filters,
         downsample=FLAGS.downsample,
         logits_initializer=FLAGS.logits_initializer,
+        normalize_features=FLAGS.normalize_features,
         dtype=_precision(),
     )
 
@@ -128,8 +128,8 @@ def _reptile():
     return Reptile(_network_with_logits(), cell, **_adaptation())
 
 
-def _embedding(maps=False):
-    return networks.conv4_embedding(IMAGE_SHAPE, FLAGS.filters, maps=maps, dtype=_precision())
+def _embedding(**options):
+    return networks.conv4_embedding(IMAGE_SHAPE, FLAGS.filters, dtype=_precision(), **options)
 
 
 def _prototypical():
@@ -153,7 +153,8 @@ def _relation_loss():
 
 
 def _siamese():
-    return SiameseNetwork(_embedding())
+    # A weighted L1 distance needs many features: Koch et al. 2015 have 4,096.
+    return SiameseNetwork(_embedding(pools=3))
 
 
 # Training with many classes makes few episodes do, so validations are closer together.
@@ -162,7 +163,6 @@ MANY_CLASSES = {
     "train_nway": 60,
     "meta_batch": 1,
     "nquery": 2,
-    "episodes": 1500,
     "validation_interval": 250,
 }
 METHODS = {
@@ -209,18 +209,16 @@ METHODS = {
         defaults={
             "train_kshot": 10,
             "nquery": 1,
-            "inner_steps": 5,
-            "inner_batch_size": 10,
-            "test_inner_steps": 10,
+            "inner_steps": 10,
+            "inner_batch_size": 5,
+            "test_inner_steps": 20,
             "inner_optimizer": "sgd",
             "inner_learning_rate": 0.3,
-            "downsample": "stride",
-            "learning_rate": 1.0,
+            "normalize_features": True,
             "clip_norm": None,
             "meta_batch": 5,
-            "episodes": 40000,
+            "episodes": 20000,
         },
-        optimizer=keras.optimizers.SGD,
     ),
     "prototypical": Method(
         PrototypicalNetwork,
@@ -228,7 +226,7 @@ METHODS = {
         flags=(*METRIC, "distance", "temperature"),
         defaults={
             **MANY_CLASSES,
-            "episodes": 2000,
+            "episodes": 3000,
             "distance": "euclidean",
             "temperature": 1.0,
         },
@@ -237,7 +235,12 @@ METHODS = {
         MatchingNetwork,
         _matching,
         flags=(*METRIC, "temperature", "full_context"),
-        defaults={**MANY_CLASSES, "temperature": 0.1, "full_context": False},
+        defaults={
+            **MANY_CLASSES,
+            "episodes": 3000,
+            "temperature": 0.1,
+            "full_context": False,
+        },
     ),
     "relation": Method(
         RelationNetwork,
@@ -257,7 +260,7 @@ METHODS = {
         SiameseNetwork,
         _siamese,
         flags=METRIC,
-        defaults={**MANY_CLASSES, "train_kshot": 1},
+        defaults={**MANY_CLASSES, "train_kshot": 1, "episodes": 2000},
         loss=BalancedPairsLoss,
     ),
 }

@@ -39,6 +39,7 @@ def conv4(
     filters=32,
     downsample="pool",
     logits_initializer="glorot_uniform",
+    normalize_features=False,
     momentum=0.1,
     epsilon=1e-3,
     dtype=None,
@@ -58,6 +59,10 @@ def conv4(
         logits_initializer: of the last layer's kernel. With `"zeros"` the classes of an episode
             start out alike, and one gradient step turns the layer into the class means of the
             support features; learning to learn starts far quicker from there.
+        normalize_features: a last batch normalisation, without weights, between the features and
+            the logits. Features that come out of a ReLU have a large mean in common; a gradient
+            step on the logits turns it into a preference for some classes, which a first-order
+            meta-gradient cannot learn to avoid.
         momentum: of the batch-normalisation statistics. An episode offers only a few steps to
             collect them, so it must be low (official code: 0.1 for 1-shot, 0.05 for 5-shot).
         epsilon: added to the variance in batch normalisation.
@@ -86,6 +91,15 @@ def conv4(
             x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool{block}")(x)
     flatten = layers.Flatten if pool else layers.GlobalAveragePooling2D
     x = flatten(dtype=dtype, name="features")(x)
+    if normalize_features:
+        x = layers.BatchNormalization(
+            momentum=momentum,
+            epsilon=epsilon,
+            center=False,
+            scale=False,
+            dtype=dtype,
+            name="features_norm",
+        )(x)
     outputs = layers.Dense(
         num_classes, kernel_initializer=logits_initializer, dtype=dtype, name="logits"
     )(x)
@@ -93,12 +107,13 @@ def conv4(
 
 
 def conv4_embedding(
-    input_shape=(28, 28, 1), filters=64, maps=False, momentum=0.9, epsilon=1e-3, dtype=None
+    input_shape=(28, 28, 1), filters=64, maps=False, pools=4, momentum=0.9, epsilon=1e-3, dtype=None
 ):
     """Four blocks of 3x3 convolution, batch normalisation and ReLU: the metric learners' network.
 
     Every block ends in 2x2 max pooling, and the output is a vector: 64 numbers for a 28x28 picture
-    (Vinyals et al. 2016, Snell et al. 2017). With `maps` the output is feature maps for a relation
+    (Vinyals et al. 2016, Snell et al. 2017). With `pools=3` the last block does not, which leaves
+    3x3 places: 576 numbers. With `maps` the output is feature maps for a relation
     network: only the first two blocks pool, and do not pad, as in the official code of Sung et al.
     2018; 5x5 for a 28x28 picture.
 
@@ -106,6 +121,7 @@ def conv4_embedding(
         input_shape: `(height, width, channels)`, at least 16 pixels a side.
         filters: width of every block.
         maps: whether the output is `[batch, h, w, filters]` instead of a vector.
+        pools: the number of blocks that end in pooling, the first ones; 2 with `maps`.
         momentum: of the batch-normalisation statistics, which are those of all training episodes.
         epsilon: added to the variance in batch normalisation.
         dtype: Keras dtype or dtype policy of all layers.
@@ -114,7 +130,7 @@ def conv4_embedding(
         A built `keras.Model`.
 
     Raises:
-        ValueError: the image is smaller than 16 pixels a side.
+        ValueError: the image is smaller than 16 pixels a side, or `pools` is not 0 to 4.
 
     Example:
 
@@ -125,11 +141,13 @@ def conv4_embedding(
         raise ValueError(
             f"conv4_embedding needs images of at least 16x16, got input_shape={input_shape!r}."
         )
+    if pools not in range(5):
+        raise ValueError(f"conv4_embedding: pools must be 0 to 4, got {pools!r}.")
     inputs = x = keras.Input(input_shape, name="image")
     for block in range(1, 5):
         pad = not maps or block > 2
         x = _block(x, block, filters, momentum, epsilon, dtype, padding="same" if pad else "valid")
-        if not maps or block <= 2:
+        if block <= (2 if maps else pools):
             x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool{block}")(x)
     outputs = x if maps else layers.Flatten(dtype=dtype, name="features")(x)
     return keras.Model(inputs, outputs, name="conv4_embedding")

@@ -24,6 +24,19 @@ def test_zero_logits_are_zero_for_every_picture():
     assert np.any(conv4(5).predict_on_batch(pictures))
 
 
+def test_normalised_features():
+    """What enters the logits has mean 0 and variance 1 over the batch, for every feature."""
+    network = conv4(5, normalize_features=True)
+    assert [v.shape for v in network.trainable_variables] == [
+        v.shape for v in conv4(5).trainable_variables
+    ]
+    features = keras.Model(network.inputs, network.get_layer("logits").input)
+    pictures = np.random.default_rng(0).uniform(size=(20, 28, 28, 1))
+    found = np.asarray(features(pictures, training=True))
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)
+    assert 0.5 < np.median(found.std(axis=0)) <= 1
+
+
 def test_settings_of_batch_normalisation():
     layers = [
         layer
@@ -38,6 +51,7 @@ def test_embedding():
     assert network.output_shape == (None, 8)
     assert conv4_embedding((84, 84, 3)).output_shape == (None, 5 * 5 * 64)
     assert [w.shape for w in network.weights] == [w.shape for w in conv4(5, filters=8).weights[:-2]]
+    assert conv4_embedding(filters=8, pools=3).output_shape == (None, 3 * 3 * 8)
     images = np.random.default_rng(0).uniform(size=(2, 28, 28, 1))
     assert network.predict_on_batch(images).min() >= 0
 
@@ -57,5 +71,7 @@ def test_bad_arguments():
         conv4(5, downsample="average")
     with pytest.raises(ValueError, match=r"\(28, 8, 1\)"):
         conv4_embedding((28, 8, 1))
+    with pytest.raises(ValueError, match="pools must be 0 to 4, got 5"):
+        conv4_embedding(pools=5)
     with pytest.raises(ValueError, match=r"\(5, 3, 64\)"):
         relation_module((5, 3, 64))

@@ -44,6 +44,8 @@ def test_lstm_keeps_its_defaults(applied):
         "filters": 32,
         "downsample": "pool",
         "logits_initializer": "zeros",
+        "normalize_features": False,
+        "meta_optimizer": "adam",
         "input_gate_bias": 2.0,
         "forget_gate_bias": 6.0,
         # Flags of other methods leave no trace in a run's settings.
@@ -204,7 +206,16 @@ def test_reptile_as_the_flags_say(new_learner, optimizer, cell):
     assert type(learner.cell) is cell
     assert learner.cell.learning_rate == 0.25
     assert getattr(learner.cell, "beta_1", 0.0) == 0.0
-    assert type(learner.optimizer) is keras.optimizers.SGD
+    assert learner.network.get_layer("features_norm").input.shape == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("adam", keras.optimizers.Adam), ("sgd", keras.optimizers.SGD)]
+)
+def test_meta_optimizer_as_the_flags_say(new_learner, name, expected):
+    arguments = ["--filters=2", f"--meta_optimizer={name}", "--learning_rate=0.5"]
+    optimizer = new_learner("--method=reptile", *arguments, "--nodecay").optimizer
+    assert type(optimizer) is expected and float(optimizer.learning_rate) == 0.5
 
 
 def test_interrupted_reptile_ends_with_the_same_weights(check_resuming):
