@@ -58,6 +58,13 @@ flags.DEFINE_enum(
     ["pool", "stride"],
     "Network with max pooling (the paper's) or strided convolutions (Finn et al. 2017).",
 )
+flags.DEFINE_integer(
+    "pools",
+    4,
+    "Blocks of the network that end in max pooling; 3: nine times as many features.",
+    lower_bound=0,
+    upper_bound=4,
+)
 flags.DEFINE_enum(
     "logits_initializer",
     "zeros",
@@ -126,6 +133,12 @@ def apply_method():
         FLAGS.set_default(name, None)
     for name, value in method.defaults.items():
         FLAGS.set_default(name, value)
+    if FLAGS.downsample == "stride":
+        if FLAGS["pools"].present:
+            raise program.UsageError(
+                f"--pools={FLAGS.pools} does not go with --downsample=stride, which has none."
+            )
+        FLAGS.set_default("pools", None)
 
 
 def load_preset():

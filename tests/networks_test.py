@@ -17,6 +17,11 @@ def test_size_and_shapes(downsample):
     ).shape == (2, 7)
 
 
+def test_pools():
+    assert conv4(5, filters=2, pools=3).get_layer("features").output.shape == (None, 3 * 3 * 2)
+    assert conv4(5, filters=2, pools=0).get_layer("features").output.shape == (None, 28 * 28 * 2)
+
+
 def test_zero_logits_are_zero_for_every_picture():
     network = conv4(5, logits_initializer="zeros")
     pictures = np.random.default_rng(0).uniform(size=(3, 28, 28, 1))
@@ -71,6 +76,10 @@ def test_bad_arguments():
         conv4(5, downsample="average")
     with pytest.raises(ValueError, match=r"\(28, 8, 1\)"):
         conv4_embedding((28, 8, 1))
+    with pytest.raises(ValueError, match="not given with 'stride', got 3"):
+        conv4(5, downsample="stride", pools=3)
+    with pytest.raises(ValueError, match="pools must be 0 to 4 with.*got 5"):
+        conv4(5, pools=5)
     with pytest.raises(ValueError, match="pools must be 0 to 4, got 5"):
         conv4_embedding(pools=5)
     with pytest.raises(ValueError, match=r"\(5, 3, 64\)"):
