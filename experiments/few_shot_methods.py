@@ -228,7 +228,7 @@ METHODS = {
             "pools": 3,
             "clip_norm": None,
             "meta_batch": 5,
-            "episodes": 20000,
+            "episodes": 10000,
         },
     ),
     "prototypical": Method(
