@@ -7,6 +7,7 @@ NeurIPS 2017, section 2.7.
 import copy
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from meta_keras.learners.episodic import EpisodicLearner
@@ -24,8 +25,8 @@ class ZeroShotPrototypicalNetwork(EpisodicLearner):
 
         x = {"descriptors": [B, N, ...], "query_images": [B, N*Q, H, W, C]},  y = [B, N*Q]
 
-    Batch normalisation takes the statistics of the whole batch of episodes in training, moving
-    statistics at test: the learner is not transductive.
+    Batch normalisation takes the statistics of every episode alone in training, moving statistics
+    at test: the learner is not transductive.
 
     Args:
         network: f, a built `keras.Model` from images to vectors `[batch, D]`.
@@ -74,10 +75,11 @@ class ZeroShotPrototypicalNetwork(EpisodicLearner):
         return ops.normalize(self.descriptor_network(descriptors, training=training))
 
     def call(self, x, training=False):
-        prototypes = _over_episodes(
+        over_episodes = _one_by_one if training else _together
+        prototypes = over_episodes(
             lambda v: self.prototypes(v, training=training), x["descriptors"]
         )
-        embeddings = _over_episodes(
+        embeddings = over_episodes(
             lambda images: self.network(images, training=training), x["query_images"]
         )
         return -squared_euclidean(embeddings, prototypes)
@@ -119,7 +121,14 @@ class ZeroShotPrototypicalNetwork(EpisodicLearner):
         return cls(**config)
 
 
-def _over_episodes(network, inputs):
+def _together(network, inputs):
     """A network over `[batch, ...]` as one over `[B, n, ...]`, to vectors `[B, n, D]`."""
     outputs = network(ops.reshape(inputs, (-1, *inputs.shape[2:])))
     return ops.reshape(outputs, (*ops.shape(inputs)[:2], outputs.shape[-1]))
+
+
+def _one_by_one(network, inputs):
+    """The same, a call for every episode."""
+    if inputs.shape[0] is None:
+        return tf.map_fn(network, inputs)
+    return tf.stack([network(episode) for episode in tf.unstack(tf.convert_to_tensor(inputs))])

@@ -107,6 +107,16 @@ def test_any_number_of_classes_and_no_influence_of_neighbours(make_learner):
     assert learner.is_transductive() is False
 
 
+def test_no_influence_of_neighbours_in_training(make_learner):
+    """Batch normalisation must not mix the episodes of a batch."""
+    learner, (x, _) = make_learner(), make_batch(batch=2)
+    before = np.asarray(learner(x, training=True))
+    other = {name: np.concatenate([v[:1], 5 * v[1:]]) for name, v in x.items()}
+    after = np.asarray(learner(other, training=True))
+    np.testing.assert_allclose(after[0], before[0], rtol=1e-4, atol=1e-5)
+    assert np.abs(after[1] - before[1]).max() > 0.01
+
+
 def test_training_learns_to_tell_classes_by_their_descriptors(make_learner):
     """Pictures are noisy linear images of descriptors; classes of the test are new ones."""
     rng = np.random.default_rng(0)
