@@ -1,9 +1,10 @@
-"""Compares runs of `experiments.few_shot` with each other and with published figures.
+"""Compares runs of `few_shot` and `zero_shot` with each other and with published figures.
 
     python -m experiments.compare runs/*
 
-Every argument is a `results.json` or the folder of a run. Prints a table (Markdown), best first,
-and draws the accuracies with their 95 % intervals.
+Every argument is a `results.json` or the folder of a run; folders of runs that have not ended or
+have no accuracy are named and passed over. Prints a table (Markdown), best first, and draws the
+accuracies with their 95 % intervals.
 """
 
 import json
@@ -11,6 +12,7 @@ import math
 import numbers
 import os
 import pathlib
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -24,6 +26,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("plot", "comparison.png", "The PNG file to draw.")
 flags.register_validator("plot", lambda name: name.endswith(".png"), "must end in .png")
 
+EXPERIMENTS = ("few_shot", "zero_shot")
 # What is read of a results.json, and what it must be.
 FIELDS = {
     "method": lambda v: isinstance(v, str),
@@ -31,7 +34,7 @@ FIELDS = {
     "split": lambda v: isinstance(v, str),
     "batch_norm": lambda v: isinstance(v, str),
     "nway": lambda v: isinstance(v, int) and v >= 2,
-    "kshot": lambda v: isinstance(v, int) and v >= 1,
+    "kshot": lambda v: isinstance(v, int) and v >= 0,
     "test_episodes": lambda v: isinstance(v, int) and v >= 1,
     "test_accuracy": lambda v: _is_number(v) and 0 <= v <= 1,
     "test_ci95": lambda v: _is_number(v) and v >= 0,
@@ -43,6 +46,10 @@ def _is_number(value):
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
+class NothingToCompare(Exception):
+    """A run without an accuracy; the message says why."""
+
+
 def read_results(path):
     """One `results.json`, checked; with the name of its folder as `run`.
 
@@ -50,11 +57,14 @@ def read_results(path):
         path: the file, or its folder.
 
     Raises:
-        UsageError: it is missing, damaged, or of another experiment.
+        NothingToCompare: the run has not ended, or is of an experiment without accuracies.
+        UsageError: the file is missing or damaged.
     """
     file = pathlib.Path(path).expanduser()
     if file.is_dir():
         file = file / "results.json"
+        if not file.exists():
+            raise NothingToCompare(f"{path} has no results.json (yet)")
     try:
         results = json.loads(file.read_text())
     except FileNotFoundError as error:
@@ -63,10 +73,9 @@ def read_results(path):
         raise program.UsageError(f"{file} cannot be read ({error}).") from error
     if not isinstance(results, dict) or "experiment" not in results:
         raise program.UsageError(f"{file} is not a results.json of an experiment.")
-    if results["experiment"] != "few_shot":
-        raise program.UsageError(
-            f"{file} is of the experiment {results['experiment']!r}; only those of few_shot have "
-            "accuracies to compare."
+    if results["experiment"] not in EXPERIMENTS:
+        raise NothingToCompare(
+            f"{file} is of {results['experiment']!r}, which has no accuracies to compare"
         )
     for name, is_valid in FIELDS.items():
         if name not in results:
@@ -85,7 +94,8 @@ def in_order(runs):
 
 
 def task(results):
-    return f"{results['nway']}-way {results['kshot']}-shot"
+    shots = f"{results['kshot']}-shot" if results["kshot"] else "zero-shot"
+    return f"{results['nway']}-way {shots}"
 
 
 def table(runs):
@@ -160,7 +170,17 @@ def figure(runs):
 def main(paths):
     if not paths:
         raise program.UsageError("name the results.json files, or run folders, to compare.")
-    runs = in_order([read_results(path) for path in dict.fromkeys(paths)])
+    runs = []
+    for path in dict.fromkeys(paths):
+        try:
+            runs.append(read_results(path))
+        except NothingToCompare as reason:
+            print(f"Passed over: {reason}.", file=sys.stderr)
+    if not runs:
+        raise program.UsageError(
+            f"none of these is a finished run of {' or '.join(EXPERIMENTS)}: {', '.join(paths)}."
+        )
+    runs = in_order(runs)
     print(table(runs))
     try:
         figure(runs).savefig(FLAGS.plot, dpi=150)

@@ -96,13 +96,15 @@ def compare(results):
     """The published figure a run may be compared with.
 
     Args:
-        results: content of a `results.json` of `experiments.few_shot`.
+        results: content of a `results.json` of `experiments.few_shot` or `zero_shot`.
 
     Returns:
         `(figure, remark)`: the figure `(accuracy, half width or None)` in percent, and its source;
         or None and why there is none.
     """
     method, task = results["method"], (results["nway"], results["kshot"])
+    if not results["kshot"]:
+        return None, "zero-shot: no figure on Omniglot was published"
     if method not in PUBLISHED:
         return None, "no figure on Omniglot was published"
     if results["dataset"] != "omniglot":

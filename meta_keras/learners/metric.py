@@ -150,8 +150,8 @@ class MetricLearner(EpisodicLearner):
             operations only (as far as the networks are). It shares nothing with the learner.
 
         Raises:
-            ValueError: there is not one label a picture, or a class below the highest label has
-                no picture.
+            ValueError: there is not one label a picture, a class below the highest label has no
+                picture, or a network is of a class that Keras cannot rebuild by its name.
         """
         labels = np.asarray(support_labels)
         if labels.shape != (len(support_images),):
@@ -165,10 +165,18 @@ class MetricLearner(EpisodicLearner):
                 f"support_labels must have every class from 0 to {labels.max(initial=0)}, got "
                 f"{sorted(set(labels.tolist()))}."
             )
-        private = type(self).from_config(self.get_config())
+        support_images = ops.convert_to_tensor(support_images, self.compute_dtype)
+        try:
+            private = type(self).from_config(self.get_config())
+        except TypeError as error:
+            names = ", ".join(type(getattr(self, name)).__name__ for name in self.networks)
+            raise ValueError(
+                f"{type(self).__name__}: adapt copies its networks ({names}), whose classes must "
+                "be known to Keras: decorate them with @keras.saving.register_keras_serializable()."
+            ) from error
         for variable, own in zip(self.variables, private.variables, strict=True):
             own.assign(variable)
-        support = private.embed(ops.convert_to_tensor(support_images, self.compute_dtype))
+        support = private.embed(support_images)
         members = tf.one_hot(labels, labels.max() + 1, dtype=self.compute_dtype)
         images = keras.Input(support_images.shape[1:], dtype=self.compute_dtype, name="image")
         logits = private.classifier_logits(support, members, private.embed(images))

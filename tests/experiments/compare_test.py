@@ -132,7 +132,6 @@ def test_order_and_duplicates(write, run):
         ("{", "cannot be read"),
         ("[1]", "is not a results.json"),
         ("{}", "is not a results.json"),
-        ('{"experiment": "learn_to_optimize"}', "experiment 'learn_to_optimize'"),
     ],
 )
 def test_other_files(run, tmp_path, content, words):
@@ -142,6 +141,25 @@ def test_other_files(run, tmp_path, content, words):
         run(file)
     assert str(file) in str(error.value) and words in str(error.value)
     assert not (tmp_path / "plot.png").exists()
+
+
+def test_folder_of_all_runs(write, run, tmp_path, capsys):
+    """`compare runs/*`: zero-shot runs have a row; what has no accuracy is named."""
+    paths = [write("good"), write("shotless", experiment="zero_shot", kshot=0)]
+    paths.append(write("optimizer", experiment="learn_to_optimize"))
+    (tmp_path / "unfinished").mkdir()
+    with flagsaver.flagsaver():
+        flags.FLAGS(["compare", f"--plot={tmp_path / 'plot.png'}"])
+        compare.main([*map(str, paths), str(tmp_path / "unfinished")])
+    printed = capsys.readouterr()
+    table = rows(printed.out)
+    assert set(table) == {"good", "shotless"}
+    assert table["shotless"]["task"] == "5-way zero-shot"
+    assert "zero-shot: no figure" in table["shotless"]["remark"]
+    assert "unfinished has no results.json" in printed.err
+    assert "'learn_to_optimize', which has no accuracies" in printed.err
+    with pytest.raises(program.UsageError, match="none of these is a finished run"):
+        run(tmp_path / "unfinished", tmp_path / "optimizer")
 
 
 @pytest.mark.parametrize(

@@ -259,7 +259,7 @@ def test_adapt_to_classes_of_unequal_size(make_learner, make_batch, name):
     learner = make_learner(name, "float64")
     images, labels = _support(x)
     some = [0, 1, 2, 4, 5]  # class 1 has one picture
-    unequal = np.array(learner.adapt(images[some], labels[some])(x["query_images"][0]))
+    unequal = np.array(learner.adapt(list(images[some]), labels[some])(x["query_images"][0]))
     assert unequal.shape == (6, 3)
     assert np.isfinite(unequal).all()
     if name not in ("matching", "full_context"):  # there all classes share the attention
@@ -342,6 +342,8 @@ def test_any_built_network_will_do(make_batch):
     for learner in (PrototypicalNetwork(network), MatchingNetwork(network)):
         _compile(learner).train_on_batch(x, y)
         assert learner(x).shape == (2, 6, 3)
+        with pytest.raises(ValueError, match=r"\(_Subclassed\).*register_keras_serializable"):
+            learner.adapt(x["support_images"][0], x["support_labels"][0])
     with pytest.raises(ValueError, match="must be a functional or sequential model"):
         SiameseNetwork(network)
     with pytest.raises(ValueError, match="must map images to feature maps"):
