@@ -166,7 +166,7 @@ MANY_CLASSES = {
     "train_nway": 60,
     "meta_batch": 1,
     "nquery": 2,
-    "episodes": 2000,
+    "episodes": 1500,
     "validation_interval": 250,
 }
 # Without the last pooling an embedding has 576 numbers, not the papers' 64, and half the episodes
@@ -237,6 +237,7 @@ METHODS = {
         flags=(*EMBEDDING, "distance", "temperature"),
         defaults={
             **MANY_FEATURES,
+            "episodes": 2000,
             "distance": "euclidean",
             "temperature": 1.0,
         },
