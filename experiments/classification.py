@@ -103,7 +103,12 @@ def read_support(found, size):
 
 def report(skipped):
     for file, reason in skipped:
-        print(f"Skipped {file}: {reason}.", file=sys.stderr)
+        print(encodable(f"Skipped {file}: {reason}."), file=sys.stderr)
+
+
+def encodable(text):
+    """A text that can be written as UTF-8: bytes of file names that are no UTF-8 are escaped."""
+    return str(text).encode(errors="backslashreplace").decode()
 
 
 def to_network(images):
@@ -167,18 +172,22 @@ def classify(support, query, output, preset):
         DatasetError, PresetError, UsageError: what is asked for cannot be.
     """
     support, query, output = check_folders(support, query, output)
-    found = folders.class_folders(support)
+    found, skipped = folders.class_folders(support)
     classes = list(found)
     if len(classes) < 2:
         raise program.UsageError(
             f"--support={support} has the single class {classes[0]!r}; at least 2 are needed."
         )
     learner, size = load_learner(preset, len(classes))
-    paths = [path for paths in folders.find_pictures(query).values() for path in paths]
+    to_classify, no_pictures = folders.find_pictures(query)
+    paths = [path for paths in to_classify.values() for path in paths]
+    skipped += no_pictures
+    report(skipped)
     if not paths:
         raise program.UsageError(f"--query={query} has no pictures.")
     program.writable_folder("output", output)
-    support_images, support_labels, skipped = read_support(found, size)
+    support_images, support_labels, unreadable = read_support(found, size)
+    skipped += unreadable
     images, read, unreadable = folders.read_pictures(paths, size)
     report(unreadable)
     skipped += unreadable
@@ -187,7 +196,8 @@ def classify(support, query, output, preset):
     query_images = to_network(images)
     probabilities = predict(learner, support_images, support_labels, query_images)
 
-    names = [path.relative_to(query).as_posix() for path in read]
+    names = [encodable(path.relative_to(query).as_posix()) for path in read]
+    classes = [encodable(name) for name in classes]
     labels = {name: label for label, name in enumerate(classes)}
     truth = np.array([labels.get(name.rpartition("/")[0], -1) for name in names])
     known = truth >= 0
@@ -208,13 +218,13 @@ def classify(support, query, output, preset):
     write_file(output / "contact_sheet.png", tf.io.encode_png(sheet).numpy())
     results = {
         "experiment": "classify",
-        "preset": str(preset),
+        "preset": encodable(preset),
         "classes": classes,
         "support_pictures": len(support_labels),
         "query_pictures": len(read),
         "labelled_query_pictures": int(known.sum()),
         "accuracy": accuracy,
-        "skipped": [{"file": str(file), "reason": reason} for file, reason in skipped],
+        "skipped": [{"file": encodable(file), "reason": reason} for file, reason in skipped],
         "versions": files.versions(),
     }
     files.write_json(output / "results.json", results)

@@ -6,8 +6,8 @@
 pictures to classify; those in folders with the names of classes also tell the accuracy. A picture
 shows one character, ink on plain paper or the other way round, in any size, colour or grey.
 
-Exit code: 0 all pictures were read; 3 some could not be read and were skipped; 2 the user asked for
-something that cannot be (1 for a bad flag).
+Exit code: 0 all pictures were read; 3 some files could not be read and were skipped; 2 the user
+asked for something that cannot be (1 for a bad flag).
 """
 
 import os
@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from absl import flags
 
 from experiments import program
-from experiments.classification import classify
+from experiments.classification import classify, encodable
 
 FLAGS = flags.FLAGS
 
@@ -36,10 +36,10 @@ SOME_SKIPPED = 3  # exit code
 
 def main():
     _, _, skipped = classify(FLAGS.support, FLAGS.query, FLAGS.output, FLAGS.preset)
-    output = pathlib.Path(FLAGS.output)
+    output = pathlib.Path(encodable(FLAGS.output))
     print(f"Predictions: {output / 'predictions.csv'}; pictures: {output / 'contact_sheet.png'}")
     if skipped:
-        print(f"{len(skipped)} pictures could not be read, see above.", file=sys.stderr)
+        print(f"{len(skipped)} files could not be read, see above.", file=sys.stderr)
         return SOME_SKIPPED
     return 0
 

@@ -39,7 +39,12 @@ flags.DEFINE_enum(
     "Classes for training, validation and test: random 1100/100/423 characters; the lists of "
     "Vinyals et al. in --split_dir; Lake's background and evaluation alphabets.",
 )
-flags.DEFINE_bool("rotations", True, "Rotations by 90, 180 and 270 degrees are further classes.")
+flags.DEFINE_bool(
+    "rotations",
+    True,
+    "Rotations by 90, 180 and 270 degrees are further classes; with --dataset=folder only in "
+    "training.",
+)
 flags.DEFINE_string("split_dir", None, "Folder with train.txt, val.txt, test.txt (vinyals).")
 flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own if not given. Or see --dataset.")
 flags.DEFINE_string("manual_dir", None, "Folder with Omniglot's official zip files.")
@@ -80,25 +85,42 @@ def load_data(begun_with=None):
         if dataset == "glyphs":
             logging.warning("Using the built-in data set glyphs: %s", reason)
     if dataset == "folder":
-        needed = max(sum(episode_sizes(part)[1:]) for part in ("train", "test"))
-        characters = data.load_folder(FLAGS.data_dir, at_least=needed)
+        needed, because = pictures_needed()
+        characters = data.load_folder(FLAGS.data_dir, at_least=needed, because=because)
     else:
         characters = data.load_characters(dataset, FLAGS.data_dir, FLAGS.manual_dir)
     try:
         split = data.split_classes(characters, FLAGS.split, FLAGS.rotations, FLAGS.split_dir)
+        if dataset == "folder" and FLAGS.rotations:
+            # The accuracy is to be that on the user's classes. Some look the same when turned.
+            split = data.split_classes(characters, rotations=False) | {"train": split["train"]}
+            reason += "; rotations are further classes in training only"
         fit_train_nway(len(split["train"]), dataset)
         for name, classes in split.items():
             nway = episode_sizes(name)[0]
             flag = "nway" if nway == FLAGS.nway else "train_nway"
             if nway > len(classes):
+                shares = ", 1/5 of all" if dataset == "folder" and name != "train" else ""
                 raise ValueError(
                     f"--{flag}={nway} is more than the {len(classes)} classes of the {name} "
-                    f"part of {dataset} (--split={FLAGS.split})."
+                    f"part of {dataset} (--split={FLAGS.split}{shares})."
                 )
     except ValueError as error:
         raise program.UsageError(str(error)) from error
     drawings = {name: data.gather_classes(characters, classes) for name, classes in split.items()}
     return drawings, dataset, reason
+
+
+def pictures_needed():
+    """How many pictures a class must have, and for messages which flags decide that."""
+    train_kshot = "train_kshot" if FLAGS.train_kshot else "kshot"
+    names = max(
+        ((train_kshot, "nquery"), ("kshot", "test_nquery")),
+        key=lambda names: sum(FLAGS[name].value for name in names),
+    )
+    kshot, nquery = (FLAGS[name].value for name in names)
+    lower = names[1] if nquery > 1 else names[0]
+    return kshot + nquery, f"= --{names[0]}={kshot} + --{names[1]}={nquery}; lower --{lower}"
 
 
 def fit_train_nway(classes, dataset):

@@ -200,6 +200,7 @@ METHODS = {
         defaults={
             "second_order": False,
             "inner_steps": 5,
+            "test_inner_steps": 20,
             "inner_learning_rate": 0.05,
             "normalize_features": True,
             "pools": 3,

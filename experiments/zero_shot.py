@@ -35,7 +35,12 @@ flags.DEFINE_enum(
     "described by the pen trajectory of one drawer; the drawings of others are classified.",
 )
 flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own default if not given.")
-flags.DEFINE_string("manual_dir", None, "Folder with the official strokes_background zip files.")
+flags.DEFINE_string(
+    "manual_dir",
+    None,
+    "Folder with Omniglot's official strokes_background zip files, and with those of the pictures, "
+    "images_background.zip and the others, if they are not to be downloaded.",
+)
 flags.DEFINE_string("strokes_dir", None, "TFDS folder of the trajectories; --data_dir by default.")
 flags.DEFINE_bool("rotations", True, "Rotations of training characters are further classes.")
 flags.DEFINE_integer("nway", 5, "N, classes of an episode in validation and test.", lower_bound=2)

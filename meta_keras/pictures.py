@@ -162,7 +162,9 @@ def contact_sheet(support_images, support_labels, query_images, probabilities, c
         if framed:
             left, right, bottom, top = extent
             axes.plot([left, right, right, left, left], [top, top, bottom, bottom, top], "k", lw=1)
-        axes.text(column + 0.5, row + 0.65, name, fontsize=7, color=color, ha="center", va="top")
+        style = {"fontsize": 7, "color": color, "ha": "center", "va": "top"}
+        # Names are users', in which two "$" are no formula.
+        axes.text(column + 0.5, row + 0.65, name, parse_math=False, **style)
     axes.set(xlim=(0, SHEET_COLUMNS), ylim=(rows, 0))
     canvas.draw()
     return np.array(canvas.buffer_rgba())[..., :3]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from meta_keras.pictures import episode_picture, loss_curves_figure
+from meta_keras.pictures import contact_sheet, episode_picture, loss_curves_figure
 
 
 def _picture(logits):
@@ -26,6 +26,16 @@ def test_right_answers_are_green_and_wrong_ones_red():
     wrong = np.roll(right, 1, axis=1)
     assert _pixels(_picture(wrong), [0, 128, 0]) == 0
     assert _pixels(_picture(wrong), [255, 0, 0]) > 0
+
+
+def test_names_of_classes_are_no_formulas():
+    rng = np.random.default_rng(0)
+    images, probabilities = rng.uniform(size=(2, 8, 8, 1)), np.eye(2)
+    pixels = [
+        contact_sheet(images, np.arange(2), images, probabilities, [name, "b"], np.arange(2))
+        for name in (r"$\frac$", "$a$", "a")
+    ]
+    assert (pixels[1] != pixels[2]).any()  # The signs are drawn.
 
 
 def test_curves_are_named_where_they_end():

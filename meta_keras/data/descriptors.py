@@ -1,6 +1,7 @@
 """Classes with descriptors instead of examples, and zero-shot episodes of them."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import tensorflow as tf
@@ -41,7 +42,8 @@ def load_described(dataset, data_dir=None, manual_dir=None, strokes_dir=None, ro
     Args:
         dataset: `"glyphs"` or `"omniglot_strokes"`.
         data_dir: TFDS folder of the pictures; TFDS' own default if None.
-        manual_dir: folder with official zips, used instead of a download.
+        manual_dir: folder with the official `strokes_background` zips, used instead of a download;
+            if `images_background.zip` is in it too, the pictures are taken from it as well.
         strokes_dir: TFDS folder of the trajectories; `data_dir` if None.
         rotations: whether training characters rotated by 90, 180 and 270 degrees, with their
             descriptors, are three classes more.
@@ -65,7 +67,7 @@ def load_described(dataset, data_dir=None, manual_dir=None, strokes_dir=None, ro
         parts = {part: [index for index, _ in split[part]] for part in SPLITS}
     elif dataset == "omniglot_strokes":
         trajectories = strokes.load_trajectories(strokes_dir or data_dir, manual_dir)
-        characters = load_characters("omniglot", data_dir)
+        characters = load_characters("omniglot", data_dir, _with_pictures(manual_dir))
         index = {name: number for number, name in enumerate(characters.names.tolist())}
         descriptors = {
             index[name]: _descriptors_of_drawings(name, characters.images[index[name]], drawn)
@@ -88,6 +90,12 @@ def load_described(dataset, data_dir=None, manual_dir=None, strokes_dir=None, ro
         )
         for part, classes in parts.items()
     }
+
+
+def _with_pictures(manual_dir):
+    """`manual_dir` if Omniglot's pictures are in it; else None, so that they are downloaded."""
+    pictures = manual_dir and pathlib.Path(manual_dir).expanduser() / "images_background.zip"
+    return manual_dir if pictures and pictures.is_file() else None
 
 
 def _descriptors_of_drawings(name, drawings, trajectories):

@@ -5,25 +5,32 @@ import pathlib
 
 import numpy as np
 from absl import logging
+from PIL import Image
 
 from meta_keras.data.characters import Characters, DatasetError
 from meta_keras.data.ink import PictureError, read_picture
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+# What often lies beside pictures and is none; other files could be meant as pictures.
+NO_PICTURES = (
+    ".csv", ".db", ".html", ".ini", ".json", ".log", ".md", ".py", ".tsv", ".txt", ".xml", ".yaml",
+    ".yml",
+)  # fmt: skip
 
 
 def find_pictures(folder):
-    """Looks for pictures in a folder and all folders below it.
+    """Looks for pictures in a folder and all folders below it; links to folders are followed.
 
-    Hidden files and folders are passed over in silence, and so is what is no picture by the end
-    of its name.
+    A picture is what ends as a file that Pillow reads. Hidden files and folders are passed over in
+    silence, and so are `NO_PICTURES`.
 
     Args:
         folder: path.
 
     Returns:
-        Dict from the path of every folder with pictures, relative to `folder`, to their sorted
-        list (`pathlib.Path`). A folder with nothing of use in it or below it has an empty list.
+        `(found, skipped)`: a dict from the path of every folder with pictures, relative to
+        `folder`, to their sorted list (`pathlib.Path`), where a folder with nothing of use in it
+        or below it has an empty list; and a list of `(file, reason)` for other files, and for
+        links to a folder that holds them.
 
     Raises:
         DatasetError: `folder` is not a folder, or cannot be read.
@@ -35,23 +42,48 @@ def find_pictures(folder):
     def unreadable(error):
         raise DatasetError(f"{error.filename} cannot be read ({error.strerror}).")
 
-    found = {}
-    for path, folders, files in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        names = sorted(name for name in files if not name.startswith("."))
-        pictures = [pathlib.Path(path, name) for name in names if name.lower().endswith(SUFFIXES)]
+    formats = Image.registered_extensions()
+    endings = {ending for ending, format in formats.items() if format in Image.OPEN}
+    found, skipped = {}, []
+    for path, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
+        path = pathlib.Path(path)
+        names = (name for name in folders if not name.startswith((".", "__MACOSX")))
+        folders[:] = _without_cycles(folder, path, sorted(names), skipped)
+        pictures = []
+        for file in sorted(path / name for name in files if not name.startswith(".")):
+            ending = file.suffix.lower()
+            if ending in endings:
+                pictures.append(file)
+            elif ending not in NO_PICTURES:
+                skipped.append((file, "its name does not end as a picture's (.png, .jpg, ...)"))
         if pictures or not folders:
-            found[pathlib.Path(path).relative_to(folder).as_posix()] = pictures
-    return found
+            found[path.relative_to(folder).as_posix()] = pictures
+    return found, skipped
+
+
+def _without_cycles(top, path, names, skipped):
+    """The folders in `path` that do not lead back to one on the way from `top` to them."""
+    way = [place.resolve() for place in (path, *path.parents) if place.is_relative_to(top)]
+    kept = []
+    for name in names:
+        real = (path / name).resolve()
+        if any(place.is_relative_to(real) for place in way):
+            skipped.append((path / name, "a link to a folder that holds it"))
+        else:
+            kept.append(name)
+    return kept
 
 
 def class_folders(folder):
     """As `find_pictures`, where every folder with pictures is a class.
 
+    Returns:
+        `(found, skipped)` as there.
+
     Raises:
         DatasetError: pictures lie in `folder` itself, or there are no folders in it.
     """
-    found = find_pictures(folder)
+    found, skipped = find_pictures(folder)
     if found.get("."):
         raise DatasetError(
             f"{found['.'][0]} is in no class folder: {folder} must hold a folder for every class, "
@@ -60,7 +92,7 @@ def class_folders(folder):
     found.pop(".", None)
     if not found:
         raise DatasetError(f"{folder} holds no class folders; make one for every class.")
-    return found
+    return found, skipped
 
 
 def read_pictures(files, size=28):
@@ -84,7 +116,7 @@ def read_pictures(files, size=28):
     return np.array(images, np.uint8).reshape(-1, size, size), read, skipped
 
 
-def load_folder(data_dir, size=28, at_least=1):
+def load_folder(data_dir, size=28, at_least=1, because=""):
     """Loads class folders of pictures.
 
     A class is a folder that holds pictures, however deep it lies; its name is its path relative
@@ -95,6 +127,7 @@ def load_folder(data_dir, size=28, at_least=1):
         data_dir: path.
         size: side of the pictures in pixels.
         at_least: number of pictures a class must have.
+        because: what that number is made of and how to lower it, for messages.
 
     Returns:
         `Characters` whose `images` are `[classes, most pictures of a class, size, size]`; places
@@ -104,19 +137,25 @@ def load_folder(data_dir, size=28, at_least=1):
     Raises:
         DatasetError: the folder is missing or holds no class with enough pictures.
     """
+    because = f" ({because})" if because else ""
     classes = {}
-    for name, files in class_folders(data_dir).items():
-        images, _, skipped = read_pictures(files, size)
-        for file, reason in skipped:
-            logging.warning("Skipped %s: %s.", file, reason)
+    found, skipped = class_folders(data_dir)
+    for name, files in found.items():
+        images, _, unreadable = read_pictures(files, size)
+        skipped += unreadable
         if len(images) < max(at_least, 1):
             logging.warning(
-                "Left out class %s: it has %d pictures, %d are needed.", name, len(images), at_least
-            )
+                "Left out class %s: it has %d pictures, %d are needed%s.",
+                name, len(images), at_least, because,
+            )  # fmt: skip
         else:
             classes[name] = images
+    for file, reason in skipped:
+        logging.warning("Skipped %s: %s.", file, reason)
     if not classes:
-        raise DatasetError(f"{data_dir} holds no class with the {at_least} pictures it needs.")
+        raise DatasetError(
+            f"{data_dir} holds no class with the {at_least} pictures it needs{because}."
+        )
     most = max(map(len, classes.values()))
     drawings = np.zeros((len(classes), most, size, size), np.uint8)
     for place, images in zip(drawings, classes.values(), strict=True):

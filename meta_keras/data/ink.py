@@ -3,9 +3,9 @@
 Omniglot at 28x28 has ink 1 on paper 0; the longer side of a character's box has 18.5 pixels on
 average (standard deviation 3.7), the centre of the box varies by 1.5 pixels around (13.5, 13.5),
 and a line is about a pixel wide. A network trained on it expects the same of other pictures. What
-is expected of those in turn: one character, darker or lighter than plain paper that surrounds it
-on all sides; a line not thicker than a tenth of the character; shadows may fall on the paper if
-they are lighter than the ink.
+is expected of those in turn: one character, darker or lighter than the plain paper around it; it
+may touch the edges of the picture; a line not thicker than a tenth of the character; shadows may
+fall on the paper if they are lighter than the ink.
 """
 
 import math
@@ -36,7 +36,7 @@ def read_picture(file, size=28):
         uint8 `[size, size]`, ink 255 on paper 0, sized and placed as Omniglot's drawings are.
 
     Raises:
-        PictureError: the file is damaged, no picture, too small or blank.
+        PictureError: the file is damaged, no picture, too small or blank, or its line too thick.
     """
     try:
         return np.uint8(np.rint(255 * centre(find_ink(_read_grey(file)), size)))
@@ -52,15 +52,16 @@ def _read_grey(file):
             if image.has_transparency_data:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            if not image.mode.startswith(("I", "F")):  # Those have more than 8 bits.
+            deep = image.mode.startswith(("I", "F"))  # Those have more than 8 bits.
+            if not deep:
                 image = image.convert("L")
             grey = np.asarray(image, np.float32)
     except Exception as error:  # Pillow meets damage with many kinds of exception.
         raise PictureError(f"damaged or not a picture ({error})") from error
     if not np.isfinite(grey).all():
         raise PictureError("has values that are not numbers")
-    if grey.max() > 255:
-        grey = grey * np.float32(255 / 65535)
+    if deep and grey.max() > 0:  # No file says what white is: 1, 4095, 65535, ...
+        grey = 255 * (grey / grey.max())
     factor = math.ceil(max(grey.shape) / WORKING_SIDE)
     return np.asarray(Image.fromarray(grey).reduce(factor))
 
@@ -68,9 +69,10 @@ def _read_grey(file):
 def find_ink(grey):
     """Separates ink from paper.
 
-    The border tells whether the paper is light or dark. Its brightness is what a morphological
-    opening leaves, so that shadows and uneven light vanish; then Otsu's threshold (1979) splits
-    what differs from it into paper and ink, whose levels become 0 and 1.
+    The border and the majority of all pixels tell whether the paper is light or dark; where they
+    differ, what is narrow is the ink. The paper's brightness is what a morphological opening
+    leaves, so that shadows and uneven light vanish; then Otsu's threshold (1979) splits what
+    differs from it into paper and ink, whose levels become 0 and 1.
 
     Args:
         grey: float `[H, W]`, brightness from 0 to 255.
@@ -79,37 +81,56 @@ def find_ink(grey):
         float32 `[H, W]` in [0, 1].
 
     Raises:
-        ValueError: the picture is smaller than 8x8, or blank.
+        ValueError: the picture is smaller than 8x8 or blank, or has a line that is too thick.
     """
     grey = np.asarray(grey, np.float32)
     if min(grey.shape) < SMALLEST_SIDE:
         raise ValueError(f"only {grey.shape[1]}x{grey.shape[0]} pixels")
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    if np.median(border) > (grey.min() + grey.max()) / 2:
-        grey = 255 - grey
-    ink = np.maximum(grey - _paper(grey), 0)
+    ink = _above_paper(255 - grey if _is_paper_light(grey) else grey)
     dark = ink > otsu_threshold(ink)
     if not dark.any() or ink[dark].mean() - ink[~dark].mean() < CONTRAST:
-        raise ValueError(f"blank: less than {CONTRAST} of 255 grey levels between ink and paper")
+        problem = "blank"
+        if np.ptp(np.percentile(grey, (1, 99))) > 2 * CONTRAST:  # More than the grain of paper.
+            problem = "the line is too thick for the picture, or there is nothing but a shadow"
+        raise ValueError(
+            f"{problem}: less than {CONTRAST} of 255 grey levels between ink and paper"
+        )
     low = ink[~dark].mean() + 2 * ink[~dark].std()  # Above the grain of the paper.
     high = np.percentile(ink[dark], 90)
     return np.clip((ink - low) / max(high - low, 1), 0, 1)
 
 
-def _paper(grey):
-    """The level of the paper behind every pixel of a picture whose ink is brighter than it.
+def _is_paper_light(grey):
+    """Whether ink is darker than paper."""
+    middle = (grey.min() + grey.max()) / 2
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    light = np.median(border) > middle
+    if light != (np.median(grey) > middle):
+        # The character lies along the edges, or a wide shadow on the paper.
+        light = _above_paper(255 - grey).sum() > _above_paper(grey).sum()
+    return light
 
-    A morphological opening: what is brighter than all around it and narrower than the window, a
-    line, is cut off; a step of the paper itself, the edge of a shadow, stays where it is.
+
+def _above_paper(grey):
+    """How much brighter every pixel is than the paper behind it, where ink is brighter than paper.
+
+    A morphological opening finds the paper: what is brighter than all around it and narrower than
+    the window, a line, is cut off; a step of the paper itself, the edge of a shadow, stays where
+    it is. Beyond the picture the paper goes on as it is at the edge, but ink at the edge does not.
     """
     half = max(1, max(grey.shape) // WINDOWS // 2)
+    middle = (grey.min() + grey.max()) / 2
+    paper = grey
     for combine in (np.min, np.max):
         for axis in (0, 1):
             padding = [(half, half) if axis == padded else (0, 0) for padded in (0, 1)]
-            padded = np.pad(grey, padding, "edge")
+            padded = np.pad(paper, padding, "edge")
+            if combine is np.min:
+                outside = np.pad(np.zeros(paper.shape, bool), padding, constant_values=True)
+                padded[outside & (padded > middle)] = grey.min()
             windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis)
-            grey = combine(windows, axis=-1)
-    return grey
+            paper = combine(windows, axis=-1)
+    return np.maximum(grey - paper, 0)
 
 
 def otsu_threshold(values):

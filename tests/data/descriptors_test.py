@@ -150,6 +150,22 @@ def test_omniglot_strokes(tiny_strokes):
     assert [len(turned[p].drawings) for p in ("train", "validation", "test")] == [16, 1, 3]
 
 
+def test_zips_of_the_pictures_may_lie_beside_those_of_the_strokes(
+    tiny_strokes, tmp_path, monkeypatch
+):
+    calls = []
+    load = descriptors.load_characters
+    monkeypatch.setattr(
+        descriptors, "load_characters", lambda *arguments: calls.append(arguments) or load()
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "images_background.zip").touch()
+    (tmp_path / "only_strokes").mkdir()
+    for folder in (None, tmp_path / "only_strokes", tmp_path, "~"):
+        load_described("omniglot_strokes", "data", folder)
+    assert calls == [("omniglot", "data", folder) for folder in (None, None, tmp_path, "~")]
+
+
 def test_strokes_of_other_drawings_are_refused(tiny_strokes, monkeypatch):
     drawn, _, names = tiny_strokes
     monkeypatch.setitem(drawn, names[0], [trajectory(5000 + d) for d in range(20)])

@@ -66,11 +66,49 @@ def test_nested_folders_are_classes_by_their_path(tmp_path, draw):
 
 
 def test_what_is_not_a_picture_is_passed_over(classes):
-    (classes / "class0" / "notes.txt").write_text("not a picture")
+    for name in ("notes.txt", "labels.CSV", "made.json", "read.me.md"):
+        (classes / "class0" / name).write_text("not a picture")
     (classes / "class0" / "._0.png").write_bytes(b"resource fork")
     (classes / ".git").mkdir()
     (classes / "__MACOSX").mkdir()
     assert load_folder(classes).names.tolist() == [f"class{number}" for number in range(5)]
+    assert not find_pictures(classes)[1]
+
+
+def test_all_endings_that_can_be_read(tmp_path, draw):
+    for number, ending in enumerate(("png", "JFIF", "jpe", "webp", "ppm", "tga", "jp2")):
+        draw(tmp_path / "a" / f"{number}.{ending}")
+    assert load_folder(tmp_path).images.shape == (1, 7, 28, 28)
+
+
+def test_other_files_are_named(classes, caplog):
+    names = ("stray.heic", "class1/4.svg", "class1/5")
+    for name in names:
+        (classes / name).write_bytes(b"cannot be read")
+    assert [str(file.relative_to(classes)) for file, _ in find_pictures(classes)[1]] == list(names)
+    loaded = load_folder(classes)
+    assert loaded.images.any(axis=(2, 3)).sum(axis=1).tolist() == [2, 3, 4, 4, 4]
+    for name in names:
+        assert f"{name}: its name does not end as a picture's" in caplog.text
+
+
+def test_links_are_followed_but_not_in_circles(classes, tmp_path, draw):
+    draw(tmp_path / "elsewhere" / "deep" / "1.png")
+    (tmp_path / "elsewhere" / "back").symlink_to(classes)
+    (classes / "linked").symlink_to(tmp_path / "elsewhere")
+    (classes / "class0" / "up").symlink_to("../..")
+    (classes / "again").symlink_to("class1")
+    (classes / "class2" / "0.png").rename(tmp_path / "0.png")
+    (classes / "class2" / "0.png").symlink_to(tmp_path / "0.png")
+    found, skipped = find_pictures(classes)
+    assert {name: len(files) for name, files in found.items()} == {
+        "again": 3, "class0": 2, "class1": 3, "class2": 4, "class3": 4, "class4": 4,
+        "linked/deep": 1,
+    }  # fmt: skip
+    assert [(str(file.relative_to(classes)), reason) for file, reason in skipped] == [
+        ("class0/up", "a link to a folder that holds it"),
+        ("linked/back", "a link to a folder that holds it"),
+    ]
 
 
 def test_damaged_pictures_are_named_and_left_out(classes, caplog):
@@ -99,7 +137,8 @@ def test_folders_that_are_none(tmp_path, draw):
     draw(tmp_path / "a" / "1.png")
     with pytest.raises(DatasetError, match=r"stray.png is in no class folder"):
         class_folders(tmp_path)
-    assert {name: len(files) for name, files in find_pictures(tmp_path).items()} == {".": 1, "a": 1}
+    found, _ = find_pictures(tmp_path)
+    assert {name: len(files) for name, files in found.items()} == {".": 1, "a": 1}
 
 
 def test_read_pictures_of_nothing():

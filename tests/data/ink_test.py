@@ -96,6 +96,18 @@ def test_every_kind_of_picture(clean, mode):
     assert difference(read_picture(file), clean) < 0.05
 
 
+@pytest.mark.parametrize("white", [1.0, 0.02, 4095, 65535])
+def test_white_of_deep_pictures_may_be_any_number(clean, white):
+    deep = np.float32(white * ~letter())
+    np.testing.assert_allclose(read_picture(saved(Image.fromarray(deep), "TIFF")), clean, atol=1)
+    if white > 255:
+        file = saved(Image.fromarray(np.uint16(deep)))
+        np.testing.assert_allclose(read_picture(file), clean, atol=1)
+    blank = saved(Image.fromarray(np.full_like(deep, white)), "TIFF")
+    with pytest.raises(PictureError, match="blank"):
+        read_picture(blank)
+
+
 def test_transparent_paper_is_white(clean):
     pixels = np.zeros((120, 120, 4), np.uint8)
     pixels[..., 3] = 255 * letter()
@@ -128,6 +140,33 @@ def test_edge_of_a_shadow_is_no_ink(clean, slope):
     paper = np.where(x > 0.45 + slope * y, 150, 230)  # The ink is far darker than the shadow.
     ink = np.kron(letter(), np.ones((4, 4)))
     assert difference(read_picture(grey_file(paper * (1 - 0.9 * ink), "JPEG")), clean) < 0.1
+
+
+@pytest.mark.parametrize("margin", [0, 1, 3])
+@pytest.mark.parametrize("pen", [4, 6])
+def test_tight_crop(pen, margin):
+    """Ink along the edges; at margin 0 it is most of the border."""
+    crop = letter(pen=pen)[20 - margin : 80 + margin, 30 - margin : 70 + margin]
+    for grey in (255.0 - 255 * crop, 255.0 * crop):
+        np.testing.assert_array_equal(find_ink(grey), crop)
+    frame = np.pad(np.zeros((60 - 2 * pen, 60 - 2 * pen), bool), pen, constant_values=True)
+    np.testing.assert_array_equal(find_ink(255.0 - 255 * frame), frame)
+
+
+def test_tight_crop_in_uneven_light():
+    crop = np.kron(letter()[20:80, 30:70], np.ones((4, 4)))
+    paper = np.linspace(230, 130, 160)[None] * np.ones((240, 1))
+    paper[180:] *= 0.8
+    ink = find_ink(paper * (1 - 0.8 * crop))
+    np.testing.assert_array_equal(ink > 0.5, crop)
+
+
+def test_wide_shadow_in_the_middle_is_no_paper(clean):
+    x, y = np.meshgrid(np.linspace(-1, 1, 480), np.linspace(-1, 1, 480))
+    paper = np.where(np.maximum(np.abs(x), np.abs(y)) < 0.72, 110, 240)
+    photo = paper * (1 - 0.9 * np.kron(letter(), np.ones((4, 4))))
+    assert np.median(photo) < (photo.min() + photo.max()) / 2
+    assert difference(read_picture(grey_file(photo)), clean) < 0.1
 
 
 def test_narrow_picture():
@@ -185,6 +224,12 @@ def test_ink_of_a_clean_picture_is_exact():
         (np.full((50, 50), 255), "blank"),
         (np.full((50, 50), 0), "blank"),
         (200 + np.random.default_rng(0).normal(0, 3, (100, 100)), "blank"),
+        (255 - 255 * letter(pen=20), "line is too thick for the picture"),
+        (255 - 255 * letter(pen=8)[20:80, 30:70], "line is too thick for the picture"),
+        (
+            np.repeat([[230, 130]], 60, axis=1) * np.ones((60, 1)),
+            "or there is nothing but a shadow",
+        ),
         (255 - 255 * np.eye(7), "only 7x7 pixels"),
         (np.zeros((1, 300)), "only 300x1 pixels"),
     ],

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -75,8 +76,9 @@ def results(folder):
     return json.loads((folder / "output" / "results.json").read_text())
 
 
-def test_shipped_preset(folders, capsys):
-    assert not run(folders)
+@pytest.mark.parametrize("preset", ["prototypical_omniglot", "lstm_omniglot_5way_1shot"])
+def test_shipped_preset(folders, preset, capsys):
+    assert not run(folders, preset)
     rows = predictions(folders)
     assert len(rows) == 20
     assert list(rows[0]) == ["file", "predicted", *CLASSES]
@@ -173,6 +175,50 @@ def test_damaged_pictures_are_named_and_skipped(folders, any_way, capsys):
     assert "notes.txt" not in errors
     assert len(predictions(folders)) == 18
     assert len(results(folders)["skipped"]) == 3
+
+
+def test_files_with_other_endings_are_named_and_skipped(folders, any_way, capsys):
+    names = {"query/phone.heic", "query/gamma/scan", "support/alpha/1.svg", "support/sources"}
+    for name in names:
+        (folders / name).write_bytes(b"not read")
+    for name in ("query/labels.csv", "support/read.me.txt", "support/alpha/.hidden"):
+        (folders / name).write_text("passed over")
+    (folders / "query" / "loop").symlink_to(folders / "query")
+    names.add("query/loop")
+    assert {str(file.relative_to(folders)) for file, _ in run(folders, any_way)} == names
+    errors = capsys.readouterr().err
+    assert errors.count("Skipped") == 5 and all(f"{name}: " in errors for name in names)
+    assert len(predictions(folders)) == 20
+    assert len(results(folders)["skipped"]) == 5
+
+
+def test_class_without_a_picture_by_its_name(folders, any_way, capsys):
+    (folders / "support" / "zeta").mkdir()
+    (folders / "support" / "zeta" / "1.heic").write_bytes(b"not read")
+    assert "'zeta' of --support has no picture" in refuse(folders, any_way)
+    assert "zeta/1.heic" in capsys.readouterr().err
+
+
+def test_names_that_are_no_text(folders, any_way, capsys):
+    byte = os.fsdecode(b"\xff")
+    try:
+        (folders / byte).touch()
+    except OSError:
+        pytest.skip("file names must be UTF-8 here")
+    for part in ("support", "query"):
+        (folders / part / "gamma").rename(folders / part / f"gamma{byte}")
+    write_drawing(folders / "query" / f"a{byte}.png", 7, 1)
+    write_drawing(folders / "query" / f"other{byte}" / "1.png", 7, 1)
+    (folders / "query" / f"b{byte}.png").write_bytes(b"nonsense")
+    assert len(run(folders, any_way)) == 1
+    escaped = byte.encode(errors="backslashreplace").decode()
+    rows = {row["file"]: row for row in predictions(folders)}
+    assert len(rows) == 22 and {f"a{escaped}.png", f"other{escaped}/1.png"} < set(rows)
+    assert rows[f"gamma{escaped}/1.png"]["predicted"] == f"gamma{escaped}"
+    assert results(folders)["labelled_query_pictures"] == 20
+    assert f"gamma{escaped}" in results(folders)["classes"]
+    assert results(folders)["skipped"][0]["file"].endswith(f"b{escaped}.png")
+    assert f"b{escaped}.png: damaged" in capsys.readouterr().err
 
 
 def test_classes_without_a_picture(folders):
