@@ -4,7 +4,8 @@
 
 Trains the MNIST network of Andrychowicz et al. 2016 (20 sigmoid units) and measures the loss on
 10,000 training pictures after every 5 steps, mean over several initial values. Adam's rate is the
-one of a grid that reaches the learned optimizer's loss after 100 steps first.
+one of a grid that reaches the learned optimizer's loss after 100 steps first, or, if none does,
+ends with the lowest loss.
 """
 
 import os
@@ -18,9 +19,11 @@ from absl import flags
 
 from experiments import files, program
 from meta_keras import LearnedOptimizer, pictures, problems
+from meta_keras.callbacks import NonFiniteLoss
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(program)
+flags.declare_key_flag("logdir")
+flags.declare_key_flag("seed")
 flags.DEFINE_string("preset", "mnist_mlp", "The learned optimizer, a name or a folder.")
 flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own default if not given.")
 flags.DEFINE_integer("runs", 5, "Fresh initial values for every optimizer.", lower_bound=2)
@@ -31,10 +34,10 @@ RATES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1)
 EVERY, TARGET_STEPS, BATCH, MEASURED = 5, 100, 128, 10_000
 
 
-def curves(make_optimizer, x, y):
-    """Losses after 0, 5, 10 ... steps of `--runs` runs: `[runs, steps / 5 + 1]`."""
+def curves(make_optimizer, x, y, seeds, steps):
+    """Losses after 0, 5, 10 ... steps of a run for every seed: `[seeds, steps / 5 + 1]`."""
     losses = []
-    for seed in range(FLAGS.runs):
+    for seed in seeds:
         keras.utils.set_random_seed(seed)
         normal = {n: keras.initializers.RandomNormal(stddev=0.01, seed=seed) for n in (1, 2)}
         layers = [keras.layers.Dense(20, "sigmoid", kernel_initializer=normal[1])]
@@ -48,7 +51,7 @@ def curves(make_optimizer, x, y):
         history = model.fit(
             data.repeat().batch(BATCH).prefetch(4),
             steps_per_epoch=EVERY,
-            epochs=FLAGS.steps // EVERY,
+            epochs=steps // EVERY,
             validation_data=(measured["x"], measured["y"]),
             validation_batch_size=MEASURED,
             shuffle=False,
@@ -58,9 +61,46 @@ def curves(make_optimizer, x, y):
     return np.array(losses)
 
 
+def target_loss(losses):
+    """Mean of `curves` after `TARGET_STEPS` steps.
+
+    Raises:
+        NonFiniteLoss: it is not a number that others could reach.
+    """
+    target = float(losses.mean(axis=0)[TARGET_STEPS // EVERY])
+    if not np.isfinite(target):
+        raise NonFiniteLoss(
+            f"The learned optimizer diverges: its mean loss after {TARGET_STEPS} steps is {target}."
+        )
+    return target
+
+
+def steps_to(target, losses):
+    """The steps after which the mean of `curves` is at most `target`; None: it never is."""
+    reached = np.flatnonzero(losses.mean(axis=0) <= target)
+    return int(reached[0]) * EVERY if len(reached) else None
+
+
+def best_of(needed, results):
+    """The name that needs the fewest steps; among equals, the one with the lowest last loss.
+
+    Args:
+        needed: dict from a name to what `steps_to` gives.
+        results: dict from a name to its `curves`.
+    """
+
+    def order(name):
+        last = results[name].mean(axis=0)[-1]
+        steps = np.inf if needed[name] is None else needed[name]
+        return steps, last if np.isfinite(last) else np.inf
+
+    return min(needed, key=order)
+
+
 def _curve(losses):
     """Mean and band of measured losses, step by step, as `pictures.loss_curves_figure` has them."""
-    measured, steps = np.arange(0, FLAGS.steps + 1, EVERY), np.arange(FLAGS.steps + 1)
+    last = EVERY * (losses.shape[1] - 1)
+    measured, steps = np.arange(0, last + 1, EVERY), np.arange(last + 1)
     band = 1.96 * losses.std(axis=0, ddof=1) / np.sqrt(len(losses))
     return {
         "curve": np.interp(steps, measured, losses.mean(axis=0)).tolist(),
@@ -69,22 +109,31 @@ def _curve(losses):
 
 
 def main():
+    for name in ("eval_only", "resume"):
+        if FLAGS[name].present:
+            raise program.UsageError(f"--{name}: nothing is trained here; it always measures anew.")
     learned = LearnedOptimizer.from_preset(FLAGS.preset)
     folder = program.writable_folder("logdir", FLAGS.logdir or "runs/fit_mnist")
     problem = problems.mnist_mlp(FLAGS.data_dir)
     x, y = problem.x.numpy(), problem.y.numpy()
-    results = {"learned": curves(lambda: LearnedOptimizer(learned.cell), x, y)}
-    target = results["learned"].mean(axis=0)[TARGET_STEPS // EVERY]
+    seeds = range(FLAGS.seed, FLAGS.seed + FLAGS.runs)
+
+    def measure(make_optimizer):
+        return curves(make_optimizer, x, y, seeds, FLAGS.steps)
+
+    def in_words(steps):
+        return f"more than {FLAGS.steps}" if steps is None else steps
+
+    results = {"learned": measure(lambda: LearnedOptimizer(learned.cell))}
+    target = target_loss(results["learned"])
     print(f"learned: loss {target:.4f} after {TARGET_STEPS} steps")
     needed = {}
     for rate in RATES:
         name = f"Adam {rate:g}"
-        results[name] = curves(lambda rate=rate: keras.optimizers.Adam(rate), x, y)
-        reached = np.flatnonzero(results[name].mean(axis=0) <= target)
-        needed[name] = int(reached[0]) * EVERY if len(reached) else None
-        steps = needed[name] or f"more than {FLAGS.steps}"
-        print(f"{name}: {steps} steps to that loss", flush=True)
-    best = min(needed, key=lambda name: needed[name] or np.inf)
+        results[name] = measure(lambda rate=rate: keras.optimizers.Adam(rate))
+        needed[name] = steps_to(target, results[name])
+        print(f"{name}: {in_words(needed[name])} steps to that loss", flush=True)
+    best = best_of(needed, results)
     table = {name: _curve(results[name]) for name in ("learned", best)}
     figure = pictures.loss_curves_figure(table)
     figure.savefig(folder / "curves.png", dpi=150)
@@ -94,13 +143,15 @@ def main():
             "experiment": "fit_mnist",
             "preset": FLAGS.preset,
             "runs": FLAGS.runs,
-            "target_loss": float(target),
+            "seed": FLAGS.seed,
+            "target_loss": target,
             "adam_steps": needed,
             "optimizers": table,
             "versions": files.versions(),
         },
     )
-    print(f"Adam at its best ({best}) needs {needed[best]} steps. Curves: {folder / 'curves.png'}")
+    steps = in_words(needed[best])
+    print(f"Adam at its best ({best}) needs {steps} steps. Curves: {folder / 'curves.png'}")
 
 
 if __name__ == "__main__":

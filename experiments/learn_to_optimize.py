@@ -2,12 +2,15 @@
 
     python -m experiments.learn_to_optimize --problem=quadratic
 
-The same command again continues an interrupted run, and re-evaluates a finished one.
+The same command again continues an interrupted run, and re-evaluates a finished one. A finished
+run leaves the trained optimizer in its folder as the preset `optimizer`, for
+`LearnedOptimizer.from_preset` and for `--eval_only --preset=`.
 """
 
 import json
 import os
 import pathlib
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -57,6 +60,18 @@ def interval_updates():
     return interval, interval * FLAGS.steps // FLAGS.unroll_steps
 
 
+def progress_of(epochs):
+    """What `epochs` validations' worth of training was: `train_updates`, `train_optimizations`.
+
+    A curriculum's optimizations are not of `--steps`: only its updates are counted.
+    """
+    interval, updates = interval_updates()
+    return {
+        "train_updates": epochs * updates,
+        "train_optimizations": None if FLAGS.curriculum else epochs * interval,
+    }
+
+
 def train(folder, problems, baselines):
     """Trains or continues to the end; returns the best cell and the last checkpoint's state."""
     interval, updates = interval_updates()
@@ -65,7 +80,9 @@ def train(folder, problems, baselines):
     if resumed:
         checkpoint, trainer = resumed
         trainer.problem = problems.train
-        print(f"Continuing after optimization {checkpoint.state['epoch'] * interval:,}.")
+        done = progress_of(checkpoint.state["epoch"])
+        unit = "update" if FLAGS.curriculum else "optimization"
+        print(f"Continuing after {unit} {done[f'train_{unit}s']:,}.")
     else:
         checkpoint = callbacks.Checkpoint(folder / "checkpoints", monitor="val_loss")
         trainer = new_trainer(problems.train, updates * epochs)
@@ -106,9 +123,14 @@ def train(folder, problems, baselines):
 
 
 def baselines_of(folder, problem):
-    """The baselines with their tuned rates; tuned once for a run's folder."""
+    """The baselines with their tuned rates; tuned once for a run's folder.
+
+    A folder without a checkpoint may be used for another problem: all that decides the rates is
+    part of the key.
+    """
     file = folder / "baselines.json"
-    key = {"validation_runs": FLAGS.validation_runs, "test_runs": FLAGS.test_runs}
+    decisive = ("problem", "variant", "steps", "seed", "validation_runs", "test_runs")
+    key = {name: FLAGS[name].value for name in decisive}
     if file.exists():
         saved = json.loads(file.read_text())
         if {name: saved.get(name) for name in key} == key:
@@ -169,7 +191,7 @@ def main():
     if FLAGS.generalize:
         transfer = optimizer_comparison.generalization(cell)
         save_figure(folder / "generalization", pictures.loss_curves_panels(transfer))
-    interval, _ = interval_updates()
+    progress = progress_of(state["epoch"])
     files.write_json(
         folder / "results.json",
         {
@@ -177,11 +199,12 @@ def main():
             "method": "coordinatewise_lstm",
             "problem": FLAGS.problem,
             "steps": FLAGS.steps,
+            "tuned_for_steps": FLAGS.steps,
             "runs": FLAGS.test_runs,
             "optimizers": table,
             "generalization": transfer,
             "seed": FLAGS.seed,
-            "train_optimizations": state["epoch"] * interval,
+            **progress,
             "wall_seconds": state["seconds"],
             "preset": FLAGS.preset,
             "versions": files.versions(),
@@ -189,6 +212,39 @@ def main():
         },
     )
     print(f"Results: {folder / 'results.json'}; the curves: {folder / 'curves.png'}")
+    if not preset:
+        figures = ("learning_rate", "final_loss_mean", "final_loss_ci95")
+        card = {
+            "method": "coordinatewise_lstm",
+            "problem": FLAGS.problem,
+            "steps": FLAGS.steps,
+            "runs": FLAGS.test_runs,
+            **progress,
+            "seed": FLAGS.seed,
+            "versions": files.versions(),
+            "optimizers": {
+                name: {figure: row[figure] for figure in figures} for name, row in table.items()
+            },
+            "flags": settings,
+        }
+        print(f"The optimizer, for LearnedOptimizer.from_preset: {save_preset(folder, cell, card)}")
+
+
+def save_preset(folder, cell, card):
+    """Writes the preset `optimizer` of a run, in place of one of an earlier evaluation.
+
+    Returns:
+        Its folder. At any moment it is whole or, for as long as renaming takes, not there.
+    """
+    preset, new, old = (folder / f"optimizer{ending}" for ending in ("", ".new", ".old"))
+    for rest in (new, old):
+        shutil.rmtree(rest, ignore_errors=True)
+    LearnedOptimizer(cell).save_to_preset(new, card)
+    if preset.exists():
+        preset.rename(old)
+    new.rename(preset)
+    shutil.rmtree(old, ignore_errors=True)
+    return preset
 
 
 def save_figure(stem, figure):

@@ -5,6 +5,7 @@ from absl import flags
 
 from experiments import optimizer_problems
 from meta_keras import metrics
+from meta_keras.callbacks import NonFiniteLoss
 from meta_keras.layers import AdamCell, GradientDescentCell, NesterovCell, RMSpropCell
 from meta_keras.optimizers import loss_curves
 
@@ -49,12 +50,20 @@ def tuned(make_cell, problem, steps, runs):
 
     Returns:
         `(rate, grid)`: the grid is a dict from every rate to its last measured mean loss.
+
+    Raises:
+        NonFiniteLoss: there is no rate whose mean loss is finite.
     """
     grid, candidates = {}, RATES
     for count, kept in ((5, 5), (FLAGS.validation_runs, 3), (runs, 1)):
         curves = loss_curves(make_cell(), problem, seeds("tuning", count), steps, candidates)
         grid |= zip(candidates, curves[:, :, -1].mean(axis=1).tolist(), strict=True)
         finite = [rate for rate in candidates if np.isfinite(grid[rate])]
+        if not finite:
+            raise NonFiniteLoss(
+                f"{make_cell.__name__}: after {steps} steps the mean loss is not finite at any of "
+                f"the learning rates {', '.join(f'{rate:g}' for rate in candidates)}."
+            )
         candidates = sorted(finite, key=grid.get)[:kept]
     return candidates[0], grid
 
@@ -99,7 +108,7 @@ def curve_table(learned, baselines, problem, runs, steps, shown_steps):
 
 
 def print_table(table, shown_steps, steps):
-    """The losses after each of `steps` and at the end of the curves."""
+    """The losses after each of `steps`, for the last of which rates are tuned, and at the end."""
     columns = sorted({*steps, shown_steps})
     heads = "".join(f"{f'loss after {step} steps':>26}" for step in columns)
     print(f"\n{'optimizer':<10}{'rate':>8}{heads}")
@@ -108,6 +117,8 @@ def print_table(table, shown_steps, steps):
             f"{row['curve'][step]:>16.5g} +- {row['curve_ci95'][step]:<6.2g}" for step in columns
         )
         print(f"{name:<10}{row['learning_rate'] or '':>8}{cells}", flush=True)
+    if shown_steps > max(steps):
+        print(f"All rates are tuned for the loss after {max(steps)} steps.", flush=True)
 
 
 def generalization(learned):

@@ -1,5 +1,7 @@
 """The trainer of learned optimizers: its flags, and a new one as they say."""
 
+import math
+
 import keras
 from absl import flags
 
@@ -22,24 +24,39 @@ flags.DEFINE_list(
     "updates that --optimizations of --steps would be (Chen et al. 2020).",
 )
 flags.DEFINE_integer("unroll_steps", 20, "Steps of a truncation.", lower_bound=1)
-flags.DEFINE_bool("second_order", False, "Differentiate through the gradients the cell sees.")
-flags.DEFINE_bool("recompute", False, "Gradient checkpointing, for a large --unroll_steps.")
+flags.DEFINE_bool(
+    "second_order",
+    False,
+    "Differentiate through the gradients the cell sees; the paper holds them constant "
+    "(Andrychowicz et al. 2016, section 2).",
+)
+flags.DEFINE_bool(
+    "recompute",
+    False,
+    "Gradient checkpointing, for a large --unroll_steps (Chen, Xu, Zhang & Guestrin 2016, "
+    "'Training deep nets with sublinear memory cost').",
+)
 flags.DEFINE_list("units", ["20", "20"], "Widths of the LSTM layers.")
-flags.DEFINE_bool("grouped", False, "A cell of its own for the kernels of convolutions.")
+flags.DEFINE_bool(
+    "grouped",
+    False,
+    "A cell of its own for the kernels of convolutions, as Andrychowicz et al. 2016, section 3.3, "
+    "have two LSTMs, one for convolutional and one for fully connected layers.",
+)
 flags.DEFINE_enum(
     "preprocessing",
     "combined",
     ["none", "log_and_sign", "rnnprop", "combined"],
     "What the cell sees of a gradient: itself (the paper on quadratics), its logarithm and "
-    "sign (on networks), gradient and mean over the root mean square (Lv et al. 2017), or both "
-    "of the latter.",
+    "sign (on networks), gradient and mean over the root mean square (Lv et al. 2017), or, this "
+    "project's own, both of the latter.",
 )
 flags.DEFINE_float("output_scale", 0.1, "Factor on the cell's output.", lower_bound=0.0)
 flags.DEFINE_float(
     "gradient_rate",
     0.0,
-    "Adds a gated step along the gradient itself that starts with this learning rate, see "
-    "`CoordinatewiseLSTM`; 0: none, as in the paper.",
+    "Adds a gated step along the gradient itself that starts with this learning rate, this "
+    "project's own, see `CoordinatewiseLSTM`; 0: none, as in the paper.",
     lower_bound=0.0,
 )
 flags.DEFINE_float(
@@ -52,7 +69,8 @@ flags.DEFINE_enum(
     "loss_weights",
     "equal",
     ["equal", "linear"],
-    "Weights w_t of the meta-loss: all 1 as in the paper, or growing with t.",
+    "Weights w_t of the meta-loss: all 1 as in the paper, which allows any, or, this project's "
+    "own choice, in proportion to t.",
 )
 flags.DEFINE_float("learning_rate", 3e-3, "Adam's first rate; cosine decay to 0.", lower_bound=0.0)
 flags.DEFINE_float("clip_norm", 1.0, "Global norm of the meta-gradient at most.", lower_bound=0.0)
@@ -83,8 +101,16 @@ flags.register_validator(
     lambda units: bool(units) and all(u.isdecimal() and int(u) > 0 for u in units),
     "must be a list of positive integers such as 20,20",
 )
+flags.register_multi_flags_validator(
+    ["curriculum", "optimizations", "steps", "unroll_steps"],
+    lambda f: len(f["curriculum"] or []) <= f["optimizations"] * f["steps"] // f["unroll_steps"],
+    "--curriculum must not have more horizons than there are updates, --optimizations * --steps / "
+    "--unroll_steps",
+)
 for _name in ("learning_rate", "clip_norm", "output_scale"):
-    flags.register_validator(_name, lambda v: v > 0, "must be positive")
+    flags.register_validator(_name, lambda v: 0 < v < math.inf, "must be positive and finite")
+for _name in ("gradient_rate", "random_scale"):
+    flags.register_validator(_name, math.isfinite, "must be finite")
 
 
 def horizons():
@@ -93,7 +119,7 @@ def horizons():
 
 
 def linear_weights(steps):
-    """w_t in proportion to t, 1 on average."""
+    """w_t in proportion to t, 1 on average: this project's own choice."""
     return [2.0 * t / (steps + 1) for t in range(1, steps + 1)]
 
 

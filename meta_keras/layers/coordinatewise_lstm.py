@@ -69,8 +69,8 @@ class CoordinatewiseLSTM(Cell):
         [g_t, h_t] = LSTM(pre(grad_t), h_{t-1})
         theta_t = theta_{t-1} + output_scale * g_t
 
-    With `gradient_rate` a second path leads past the bounded output, gated by two further
-    outputs a_t, b_t of the same network, zero at first:
+    With `gradient_rate`, this project's own addition, a second path leads past the bounded output,
+    gated by two further outputs a_t, b_t of the same network, zero at first:
 
         theta_t = theta_{t-1} + output_scale * g_t
                   - gradient_rate (10 exp(a_t) m^_t + exp(b_t) grad_t)
@@ -85,8 +85,9 @@ class CoordinatewiseLSTM(Cell):
         preprocessing: `"none"`: the gradient itself (the paper's quadratics). `"log_and_sign"`:
             see `LogAndSign` (the paper's networks). `"rnnprop"`: see `rnnprop_features`, and g_t
             goes through a tanh (Lv et al. 2017), so that no step is longer than `output_scale`.
-            `"combined"`: rnnprop's two features, which know no scale, and log-and-sign's two,
-            which tell a coordinate whose gradient is noise around nothing; with the tanh.
+            `"combined"`, this project's own: rnnprop's two features, which know no scale, and
+            log-and-sign's two, which tell a coordinate whose gradient is noise around nothing;
+            with the tanh.
         p: parameter of the log-and-sign preprocessing; 10 in the paper.
         output_scale: factor on the network's output; 0.1 in the paper's MNIST experiments.
         gradient_rate: learning rate with which the gradient's own path starts; None: no such path.

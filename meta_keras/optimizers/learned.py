@@ -18,13 +18,44 @@ UNSUPPORTED = (
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")
+class SavedCell(keras.Model):
+    """A cell's weights as the Keras model that a preset needs, for any number of coordinates.
+
+    Args:
+        cell: a `meta_keras.layers.Cell`, as for `LearnedOptimizer`.
+    """
+
+    def __init__(self, cell, **kwargs):
+        super().__init__(**kwargs)
+        if not cell.built:
+            cell.build((None,))
+            cell.built = True
+        self.cell = cell
+        self.built = True
+
+    def build(self, input_shape=None):
+        """Nothing is left to build."""
+
+    def get_config(self):
+        return {**super().get_config(), "cell": keras.saving.serialize_keras_object(self.cell)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "cell": keras.saving.deserialize_keras_object(config["cell"])})
+
+
+@keras.saving.register_keras_serializable(package="meta_keras")
 class LearnedOptimizer(keras.optimizers.Optimizer):
     """Trains a model by the update that a cell has learned.
 
     All trainable variables of the model are joined to one vector and updated by one call of the
     cell, so every coordinate of the model is a coordinate of the cell (Andrychowicz et al. 2016).
     The optimizer's variables are the cell's state and the cell's own weights; both are saved with
-    the model.
+    the model. `get_config` holds no weights: they travel in `.keras` files and presets, and an
+    optimizer that `from_config` makes of it alone has an untrained cell.
+
+    One replica only: under a `tf.distribute` strategy every replica would move by its own
+    gradients.
 
     Args:
         cell: a `meta_keras.layers.Cell` whose weights do not depend on the number of coordinates
@@ -37,7 +68,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
     Raises:
         ValueError: an unsupported argument was given, or (in training) a gradient is sparse or
-            missing.
+            missing, or there are several replicas.
 
     Example:
 
@@ -77,12 +108,12 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         Raises:
             PresetError: there is no such preset, it is damaged, or holds something else.
         """
-        trainer = load_preset(preset)
-        if not isinstance(trainer, OptimizerTrainer):
+        model = load_preset(preset)
+        if not isinstance(model, (SavedCell, OptimizerTrainer)):
             raise PresetError(
-                f"preset={str(preset)!r} holds a {type(trainer).__name__}, not an optimizer."
+                f"preset={str(preset)!r} holds a {type(model).__name__}, not an optimizer."
             )
-        return cls(trainer.cell, **kwargs)
+        return cls(model.cell, **kwargs)
 
     def save_to_preset(self, path, card=None):
         """Writes the cell to a new folder `path` for `from_preset`; its state is not kept.
@@ -94,7 +125,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         Raises:
             PresetError: `path` exists and is not an empty folder.
         """
-        save_preset(OptimizerTrainer(self.cell, size=1), path, card)
+        save_preset(SavedCell(self.cell), path, card)
 
     def build(self, variables):
         if self.built:
@@ -112,6 +143,11 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
                 self._state.append(variable)
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas > 1:
+            raise ValueError(
+                f"LearnedOptimizer: one replica only, the tf.distribute strategy has {replicas}."
+            )
         if len(trainable_variables) != len(self._sizes):
             known = {self._get_variable_index(v) for v in trainable_variables}
             missing = [v.path for i, v in enumerate(self._trainable_variables) if i not in known]
@@ -122,6 +158,12 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
                     f"LearnedOptimizer: the gradient of {variable.path} is sparse (an embedding?); "
                     "only dense gradients are supported."
                 )
+        # The state's coordinates are in the order of `build`, whatever the caller's is.
+        pairs = sorted(
+            zip(grads, trainable_variables, strict=True),
+            key=lambda pair: self._get_variable_index(pair[1]),
+        )
+        grads, trainable_variables = zip(*pairs, strict=True)
         values = [tf.convert_to_tensor(variable) for variable in trainable_variables]
         state = tf.nest.pack_sequence_as(
             self._structure, [tf.convert_to_tensor(variable) for variable in self._state]
@@ -159,10 +201,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        config["cell"] = keras.saving.deserialize_keras_object(
-            config["cell"], custom_objects=custom_objects
-        )
-        return cls(**config)
+        cell = keras.saving.deserialize_keras_object(config["cell"], custom_objects=custom_objects)
+        return cls(**{**config, "cell": cell})
 
 
 def _flatten(tensors):

@@ -1,5 +1,7 @@
 """Trains a learned optimizer by gradient descent through the unrolled optimization."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -27,17 +29,20 @@ class OptimizerTrainer(keras.Model):
         problem: a `meta_keras.problems.Problem`. It is not saved: after `load_model` set the
             attribute `problem` before training on.
         unroll_steps: T, steps of one truncation.
-        second_order: if false, gradients enter the cell as constants, as in the paper.
+        second_order: if false, gradients enter the cell as constants, as in the paper
+            (section 2, figure 2).
         random_scale: s; every optimization multiplies every coordinate by exp(u), u from
             U(-s, s), and minimises f(c theta) from theta_0 / c (Lv et al. 2017, section 4.1), so
             that the optimizer cannot learn the scale of the problem by heart. 0: off.
         loss_weights: w_1, w_2, ... for every step of an optimization, at least as many as its
-            longest horizon has; None: all 1, as in the paper.
-        recompute: gradient checkpointing, see `unroll`: memory for truncations of many steps.
+            longest horizon has; None: all 1, as in the paper, whose equation 3 allows any.
+        recompute: gradient checkpointing (Chen, Xu, Zhang & Guestrin 2016, "Training deep nets
+            with sublinear memory cost"), see `unroll`: memory for truncations of many steps.
         size: P; that of the problem by default.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: an argument is out of range; or (in training) there is no problem, or it does
+            not allow the second derivatives that `second_order` takes.
     """
 
     def __init__(
@@ -58,8 +63,10 @@ class OptimizerTrainer(keras.Model):
             raise ValueError(
                 f"{name}: unroll_steps must be a positive integer, got {unroll_steps!r}."
             )
-        if not random_scale >= 0:
-            raise ValueError(f"{name}: random_scale must not be negative, got {random_scale!r}.")
+        if not 0 <= random_scale < math.inf:
+            raise ValueError(
+                f"{name}: random_scale must be finite and not negative, got {random_scale!r}."
+            )
         if loss_weights is not None and (
             not len(loss_weights) or not min(loss_weights) >= 0 or not max(loss_weights) > 0
         ):
@@ -146,6 +153,15 @@ class OptimizerTrainer(keras.Model):
         return tf.reduce_mean(losses), run.parameters, run.state
 
     def train_step(self, data):
+        if self.problem is None:
+            raise ValueError(
+                f"{type(self).__name__}: problem=None; a loaded trainer has none: set its "
+                "attribute .problem before fit."
+            )
+        if self.second_order and not getattr(self.problem, "second_order", True):
+            raise ValueError(
+                f"{type(self).__name__}: second_order=True needs a problem with second_order=True."
+            )
         seed, step = (tf.cast(tf.reshape(data[name], []), tf.int64) for name in ("seed", "step"))
         carried = tf.nest.pack_sequence_as(
             self.structure, [tf.convert_to_tensor(variable) for variable in self.carried]
@@ -175,8 +191,7 @@ class OptimizerTrainer(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        config["cell"] = keras.saving.deserialize_keras_object(config["cell"])
-        return cls(**config)
+        return cls(**{**config, "cell": keras.saving.deserialize_keras_object(config["cell"])})
 
 
 def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):

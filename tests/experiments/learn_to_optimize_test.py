@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
-from meta_keras.optimizers import truncations
+from meta_keras.layers import GroupedCell
+from meta_keras.optimizers import LearnedOptimizer, truncations
+from meta_keras.presets import preset_card
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 TINY = [
@@ -50,6 +52,8 @@ def test_results(finished):
     results = json.loads((folder / "results.json").read_text())
     assert (results["experiment"], results["problem"]) == ("learn_to_optimize", "quadratic")
     assert (results["steps"], results["runs"], results["train_optimizations"]) == (10, 3, 12)
+    assert (results["tuned_for_steps"], results["train_updates"]) == (10, 24)
+    assert output.count("All rates are tuned for the loss after 10 steps.") == 1
     optimizers = results["optimizers"]
     assert list(optimizers) == ["learned", "SGD", "Nesterov", "RMSprop", "Adam"]
     for name, optimizer in optimizers.items():
@@ -66,6 +70,31 @@ def test_results(finished):
         assert optimizer["curve"][10] < optimizer["curve"][0]
     assert (folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
     assert b"<svg" in (folder / "curves.svg").read_bytes()[:2000]
+
+
+def check_preset(folder):
+    """The run's preset holds its best cell, and its card the figures of `results.json`."""
+    cell = LearnedOptimizer.from_preset(folder / "optimizer").cell
+    best = keras.models.load_model(folder / "best.keras", compile=False).cell
+    for variable, expected in zip(cell.variables, best.variables, strict=True):
+        np.testing.assert_array_equal(variable, expected)
+    card, results = (
+        preset_card(folder / "optimizer"),
+        json.loads((folder / "results.json").read_text()),
+    )
+    for key in ("problem", "steps", "runs", "train_optimizations", "train_updates", "versions"):
+        assert card[key] == results[key]
+    assert card["flags"].items() <= results["flags"].items() and "data_dir" not in card["flags"]
+    for name, row in results["optimizers"].items():
+        assert card["optimizers"][name].items() <= row.items()
+    assert not list(folder.glob("optimizer.*"))
+    return cell
+
+
+def test_optimizer_is_left_as_a_preset(finished):
+    folder, output = finished
+    check_preset(folder)
+    assert f"from_preset: {folder / 'optimizer'}" in output
 
 
 def weights(folder):
@@ -141,6 +170,9 @@ def test_characters_with_groups_and_a_curriculum(tmp_path, glyphs_dir):
     succeed(*arguments)
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["problem"] == "glyphs" and results["flags"]["grouped"]
+    # Optimizations of --steps are not what a curriculum consists of.
+    assert (results["train_updates"], results["train_optimizations"]) == (2, None)
+    assert isinstance(check_preset(tmp_path / "run"), GroupedCell)
     assert np.isfinite(results["optimizers"]["learned"]["curve"]).all()
 
 
@@ -187,8 +219,10 @@ program.run(learn_to_optimize.main)
 def test_finished_run_only_evaluates_again(finished):
     folder, _ = finished
     before = json.loads((folder / "results.json").read_text())["optimizers"]["learned"]
+    (folder / "optimizer" / "card.json").write_text("{}")
     output = succeed(*TINY, f"--logdir={folder}", "--eval_only", "--test_runs=3")
     assert "updates/s" not in output
+    check_preset(folder)  # a new one
     after = json.loads((folder / "results.json").read_text())["optimizers"]["learned"]
     assert after["curve"] == before["curve"]
 
@@ -201,6 +235,10 @@ REFUSALS = [
     (["--generalize"], "--generalize needs --problem=mnist, not quadratic"),
     (["--grouped"], "--problem=quadratic has no convolutions"),
     (["--gradient_rate=0.1", "--preprocessing=none"], "--gradient_rate=0.1 needs --preproc"),
+    (["--random_scale=nan"], "--random_scale=nan: must be finite"),
+    (["--gradient_rate=inf"], "--gradient_rate=inf: must be finite"),
+    (["--clip_norm=nan"], "--clip_norm=nan: must be positive and finite"),
+    (["--steps=20", "--optimizations=1", "--curriculum=20,40"], "have more horizons than there"),
     (["--preset=quadratic"], "add --eval_only"),
     (["--eval_only", "--preset=nothing"], "neither a folder"),
     (["--data_dir=x"], "--data_dir=x does not go with --problem=quadratic"),
@@ -209,16 +247,38 @@ REFUSALS = [
 ]
 
 
+TUNINGS = [  # flags of runs in the same folder, and whether baselines are tuned for them anew
+    ([], True),
+    ([], False),
+    (["--problem=mnist"], True),
+    (["--variant=uniform"], True),
+    (["--steps=40"], True),
+    (["--seed=1"], True),
+    (["--test_runs=9"], True),
+    (["--test_runs=9", "--optimizations=7", "--validation_interval=7"], False),
+]
+
+
 @pytest.fixture(scope="module")
-def messages():
-    """What the program says to every one of `REFUSALS`, in one process: starting takes seconds."""
+def in_one_process(tmp_path_factory):
+    """What the program does with bad flags and otherwise, in one process: starting takes seconds.
+
+    Returns:
+        Dict of `messages`, one for each of `REFUSALS`; `tuned`, one for each of `TUNINGS`; and
+        `diverging`, the message if no baseline's rate will do.
+    """
     code = """
-import json, sys
+import json, pathlib, sys
+import tensorflow as tf
 from absl import flags
 from absl.testing import flagsaver
-from experiments import learn_to_optimize, program
+from experiments import learn_to_optimize, optimizer_comparison, program
+from meta_keras.callbacks import NonFiniteLoss
+from meta_keras.layers import GradientDescentCell
+from meta_keras.problems import Problem
+refusals, tunings, folder = json.load(sys.stdin)
 messages = []
-for arguments in json.load(sys.stdin):
+for arguments in refusals:
     with flagsaver.flagsaver():
         try:
             flags.FLAGS(["learn_to_optimize", *arguments])
@@ -226,11 +286,36 @@ for arguments in json.load(sys.stdin):
             messages.append("")
         except (flags.Error, program.UsageError, *program.USER_ERRORS) as error:
             messages.append(str(error))
-print(json.dumps(messages))
+
+class Broken(Problem):
+    size = 1
+    def initial_parameters(self, seed):
+        return tf.ones(1)
+    def loss(self, parameters, seed, step):
+        return tf.reduce_sum(parameters) * float("nan")
+
+diverging = ""
+flags.FLAGS(["learn_to_optimize"])
+optimizer_comparison.RATES = [0.5, 2.0]
+try:
+    optimizer_comparison.tuned(GradientDescentCell, Broken(), 3, 2)
+except NonFiniteLoss as error:
+    diverging = str(error)
+
+calls, tuned = [], []
+optimizer_comparison.tuned_baselines = lambda *_: calls.append(1) or {}
+for arguments in tunings:
+    with flagsaver.flagsaver():
+        flags.FLAGS(["learn_to_optimize", *arguments])
+        calls.clear()
+        learn_to_optimize.baselines_of(pathlib.Path(folder), None)
+        tuned.append(bool(calls))
+print(json.dumps({"messages": messages, "diverging": diverging, "tuned": tuned}))
 """
+    lists = [arguments for arguments, _ in REFUSALS], [arguments for arguments, _ in TUNINGS]
     done = subprocess.run(
         [sys.executable, "-c", code],
-        input=json.dumps([arguments for arguments, _ in REFUSALS]),
+        input=json.dumps([*lists, str(tmp_path_factory.mktemp("baselines"))]),
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -241,9 +326,18 @@ print(json.dumps(messages))
 
 
 @pytest.mark.parametrize("number", range(len(REFUSALS)))
-def test_refusals(messages, number):
-    assert REFUSALS[number][1] in messages[number]
+def test_refusals(in_one_process, number):
+    assert REFUSALS[number][1] in in_one_process["messages"][number]
     assert not (REPOSITORY / "runs" / "there-is-none").exists()
+
+
+def test_baselines_are_tuned_once_for_the_same_problem(in_one_process):
+    assert in_one_process["tuned"] == [anew for _, anew in TUNINGS]
+
+
+def test_a_baseline_that_diverges_at_every_rate_is_named(in_one_process):
+    expected = "GradientDescentCell: after 3 steps the mean loss is not finite at any of the "
+    assert in_one_process["diverging"] == expected + "learning rates 0.5, 2."
 
 
 @pytest.mark.parametrize(("number", "code"), [(0, 1), (4, 2)])

@@ -6,7 +6,12 @@ import pytest
 import tensorflow as tf
 
 from meta_keras import LSTMMetaLearner
-from meta_keras.layers import CoordinatewiseLSTM, GradientDescentCell
+from meta_keras.layers import (
+    CoordinatewiseLSTM,
+    GradientDescentCell,
+    GroupedCell,
+    is_convolution_kernel,
+)
 from meta_keras.networks import conv4
 from meta_keras.optimizers import LearnedOptimizer
 from meta_keras.presets import PresetError, preset_card
@@ -115,8 +120,10 @@ def test_config_round_trip(cell, data, tmp_path):
     model = _model(LearnedOptimizer(cell))
     _fit(model, data, 3)
     model.save(tmp_path / "model.keras")
-    optimizer = LearnedOptimizer.from_config(model.optimizer.get_config())
-    assert optimizer.get_config() == model.optimizer.get_config()
+    config = model.optimizer.get_config()
+    for _ in range(2):  # the config is only read
+        optimizer = LearnedOptimizer.from_config(config)
+        assert optimizer.get_config() == config == model.optimizer.get_config()
 
 
 @pytest.mark.parametrize(
@@ -153,6 +160,30 @@ def test_a_missing_gradient_is_named(cell):
         optimizer.apply([None if i == 1 else g for i, g in enumerate(gradients)], variables)
 
 
+def test_order_of_variables_does_not_matter(cell, data):
+    """Every coordinate keeps its own state when gradients come in another order."""
+    expected, model = _model(LearnedOptimizer(cell)), _model(LearnedOptimizer(cell))
+    rng = np.random.default_rng(2)
+    for m in (expected, model):
+        m.optimizer.build(m.trainable_variables)
+    for order in (1, -1, 1, -1):
+        gradients = [rng.normal(size=v.shape).astype("float32") for v in model.trainable_variables]
+        expected.optimizer.apply(gradients, expected.trainable_variables)
+        model.optimizer.apply(gradients[::order], model.trainable_variables[::order])
+    for actual, value in zip(_weights(model), _weights(expected), strict=True):
+        np.testing.assert_array_equal(actual, value)
+
+
+def test_several_replicas_are_refused(cell, data, monkeypatch):
+    model = _model(LearnedOptimizer(cell))
+    variables = model.trainable_variables
+    model.optimizer.build(variables)
+    strategy = type("Strategy", (), {"num_replicas_in_sync": 2})
+    monkeypatch.setattr(tf.distribute, "get_strategy", strategy)
+    with pytest.raises(ValueError, match="one replica only.* has 2"):
+        model.optimizer.apply([tf.ones_like(v) for v in variables], variables)
+
+
 def test_gradient_accumulation(data):
     """Two half steps of accumulated gradients are one step of their mean."""
     learned = _model(LearnedOptimizer(GradientDescentCell(0.1), gradient_accumulation_steps=2))
@@ -167,6 +198,26 @@ def test_preset(cell, data, tmp_path):
     assert preset_card(tmp_path / "mine") == {"problem": "sums"}
     expected = _fit(_model(LearnedOptimizer(cell)), data, 3)
     assert _fit(_model(loaded), data, 3) == expected
+
+
+def test_preset_of_a_grouped_cell(cell, tmp_path):
+    """Whether or not it was prepared for variables before; in use it is prepared for its own."""
+    grouped = GroupedCell([CoordinatewiseLSTM((3,)), cell], [is_convolution_kernel])
+
+    def step(optimizer):
+        variables = [keras.Variable(np.ones(shape)) for shape in ((3, 1, 2), (4,))]
+        optimizer.apply([np.full(v.shape, 0.5, "float32") for v in variables], variables)
+        return [variable.numpy() for variable in variables]
+
+    LearnedOptimizer(grouped).save_to_preset(tmp_path / "new")
+    expected = step(LearnedOptimizer(grouped))
+    LearnedOptimizer(grouped).save_to_preset(tmp_path / "prepared")
+    for name in ("new", "prepared"):
+        loaded = LearnedOptimizer.from_preset(tmp_path / name)
+        for actual, variable in zip(loaded.cell.variables, grouped.variables, strict=True):
+            np.testing.assert_array_equal(actual, variable)
+        for actual, value in zip(step(loaded), expected, strict=True):
+            np.testing.assert_array_equal(actual, value)
 
 
 def test_preset_of_something_else(tmp_path):

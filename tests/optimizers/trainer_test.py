@@ -201,6 +201,25 @@ def test_saved_training_goes_on_exactly(tmp_path):
         np.testing.assert_array_equal(actual, value)
 
 
+def test_config_can_be_read_twice():
+    config = OptimizerTrainer(_cell("float32"), Quadratic(dimensions=2, batch=3)).get_config()
+    trainers = [OptimizerTrainer.from_config(config) for _ in range(2)]
+    assert trainers[0].get_config() == trainers[1].get_config() == config
+
+
+def test_training_needs_a_problem_that_fits():
+    trainer = OptimizerTrainer.from_config(_trainer(Quadratic(dimensions=2, batch=3)).get_config())
+    trainer.compile("sgd")
+    with pytest.raises(ValueError, match=r"problem=None.*set its attribute \.problem"):
+        trainer.fit(truncations(1, 20, 5), verbose=0)
+    problem = Quadratic(dimensions=2, batch=3)
+    problem.second_order = False
+    trainer = OptimizerTrainer(_cell("float32"), problem, unroll_steps=5, second_order=True)
+    trainer.compile("sgd")
+    with pytest.raises(ValueError, match="second_order=True needs a problem"):
+        trainer.fit(truncations(1, 20, 5), verbose=0)
+
+
 def test_curriculum_of_horizons():
     """Each horizon gets its share of the truncations, and no optimization is seen twice."""
     work = [
@@ -257,8 +276,9 @@ def test_bad_arguments():
     problem = Quadratic(dimensions=2, batch=1)
     with pytest.raises(ValueError, match="unroll_steps"):
         OptimizerTrainer(_cell(), problem, unroll_steps=0)
-    with pytest.raises(ValueError, match="random_scale"):
-        OptimizerTrainer(_cell(), problem, random_scale=-1.0)
+    for scale in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"random_scale.*got {scale}"):
+            OptimizerTrainer(_cell(), problem, random_scale=scale)
     with pytest.raises(ValueError, match="a problem is needed"):
         OptimizerTrainer(_cell())
     with pytest.raises(

@@ -145,6 +145,49 @@ def test_bad_arguments(regression):
         ModelProblem(keras.Sequential([keras.layers.Dense(1)]), loss, data)
 
 
+def _problem(*layers, data=None, **kwargs):
+    model = keras.Sequential([keras.Input((3,)), *layers, keras.layers.Dense(1)])
+    if data is None:
+        data = tf.data.Dataset.from_tensor_slices((tf.ones((4, 3)), tf.ones((4, 1))))
+    return ModelProblem(model, keras.losses.MeanSquaredError(), data, 2, **kwargs)
+
+
+def test_layer_normalization_has_first_derivatives_only():
+    normalization = keras.layers.LayerNormalization()
+    with pytest.raises(ValueError, match="second derivatives are not exact.*second_order=False"):
+        _problem(normalization)
+    problem = _problem(normalization, second_order=False)
+    assert problem.second_order is False and _problem().second_order is True
+    assert np.isfinite(problem.loss(problem.initial_parameters(_seed(0)), _seed(0), _seed(0)))
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (lambda: keras.layers.Dropout(0.5), r"random state \(dropout\)"),
+        (lambda: keras.layers.Dense(2, kernel_regularizer="l2"), "regularisers.*kernel"),
+        (lambda: keras.layers.Dense(2, activity_regularizer="l2", name="mine"), "sers.*mine"),
+    ],
+)
+def test_models_that_would_be_another_function_are_refused(layer, words):
+    with pytest.raises(ValueError, match=words):
+        _problem(layer())
+
+
+@pytest.mark.parametrize(
+    ("make_data", "words"),
+    [
+        (lambda x, y: tf.data.Dataset.from_tensor_slices((x, y)).batch(4), r"\(4, 3\).*unbatch"),
+        (lambda x, y: tf.data.Dataset.from_tensor_slices((x[:, :2], y)), r"\(3,\).*\(2,\)"),
+        (lambda x, y: tf.data.Dataset.from_tensor_slices(x), r"elements \(x, y\)"),
+        (lambda x, y: tf.data.Dataset.from_tensor_slices((x, y, y)), "a tuple of 3"),
+    ],
+)
+def test_data_that_are_not_single_examples_are_refused(make_data, words):
+    with pytest.raises(ValueError, match=words):
+        _problem(data=make_data(tf.ones((4, 3)), tf.ones((4, 1))))
+
+
 def test_mnist_network(omniglot_dir):
     if not (pathlib.Path(omniglot_dir) / "mnist").is_dir():
         pytest.skip("MNIST is not prepared beside Omniglot")
