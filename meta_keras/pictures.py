@@ -54,10 +54,13 @@ def described_episode_picture(learner, batch):
         x["query_images"][0],
         np.asarray(y[0]),
         learner.predict_on_batch(x)[0],
+        framed="description",
     )
 
 
-def episode_picture(support_images, support_labels, query_images, query_labels, logits):
+def episode_picture(
+    support_images, support_labels, query_images, query_labels, logits, framed="support"
+):
     """One episode as a picture: a row a class, its support pictures, then its query pictures.
 
     Under every query picture stands the probability of the class the learner chose: green where
@@ -69,6 +72,7 @@ def episode_picture(support_images, support_labels, query_images, query_labels, 
         query_images: `[N*Q, H, W, C]`.
         query_labels: `[N*Q]` int.
         logits: `[N*Q, N]`.
+        framed: what the title calls the first pictures of a row.
 
     Returns:
         uint8 `[height, width, 3]`.
@@ -89,7 +93,7 @@ def episode_picture(support_images, support_labels, query_images, query_labels, 
     for axis in axes.flat:
         axis.set_axis_off()
     figure.suptitle(
-        f"support ({shots} a class, framed) and query, {accuracy:.0%} right", fontsize=9
+        f"{framed} ({shots} a class, framed) and query, {accuracy:.0%} right", fontsize=9
     )
     for label in range(classes):
         for column, image in enumerate(support[label]):
