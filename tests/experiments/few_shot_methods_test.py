@@ -208,7 +208,7 @@ def test_reptile_as_the_flags_say(new_learner, optimizer, cell):
     assert type(learner.cell) is cell
     assert learner.cell.learning_rate == 0.25
     assert getattr(learner.cell, "beta_1", 0.0) == 0.0
-    assert learner.network.get_layer("features_norm").input.shape == (None, 2)
+    assert learner.network.get_layer("features_norm").input.shape == (None, 3 * 3 * 2)
 
 
 @pytest.mark.parametrize(
