@@ -118,10 +118,10 @@ def shuffled(weights, seed):
         weights: list of tensors or variables.
         seed: int64 scalar.
     """
-    parts = [
-        tf.random.experimental.stateless_shuffle(
-            tf.reshape(weight, [-1]), tf.random.fold_in([seed, 0], number)
-        )
-        for number, weight in enumerate(weights)
-    ]
+    parts = []
+    for number, weight in enumerate(weights):
+        values = tf.reshape(weight, [-1])
+        # By sorting, as XLA has no operation that shuffles.
+        keys = tf.random.stateless_uniform([values.shape[0]], tf.random.fold_in([seed, 0], number))
+        parts.append(tf.gather(values, tf.argsort(keys)))
     return tf.concat(parts, axis=0)
