@@ -41,7 +41,8 @@ def test_defaults(applied, new_learner, method, loss):
     assert type(learner) is LEARNERS[method]
     assert type(learner.loss) is loss
     assert values["train_nway"] == (20 if method == "relation" else 60)
-    assert learner.network.output_shape[-1] == 64
+    # Feature maps of 64 channels for the relation module, 3x3 of them as a vector otherwise.
+    assert learner.network.output_shape[-1] == (64 if method == "relation" else 3 * 3 * 64)
     # Flags of the methods that adapt leave no trace.
     assert values["inner_steps"] is None
     assert values["batch_norm"] is None
