@@ -113,9 +113,8 @@ def load_data(begun_with=None):
 
 def pictures_needed():
     """How many pictures a class must have, and for messages which flags decide that."""
-    train_kshot = "train_kshot" if FLAGS.train_kshot else "kshot"
     names = max(
-        ((train_kshot, "nquery"), ("kshot", "test_nquery")),
+        (episode_flags(part)[1:] for part in ("train", "test")),
         key=lambda names: sum(FLAGS[name].value for name in names),
     )
     kshot, nquery = (FLAGS[name].value for name in names)
@@ -133,11 +132,19 @@ def fit_train_nway(classes, dataset):
         FLAGS.set_default("train_nway", classes)
 
 
+def episode_flags(part):
+    """Names of the flags that give N, K and Q of a split's episodes."""
+    if part != "train":
+        return "nway", "kshot", "test_nquery"
+    nway, kshot = (
+        f"train_{name}" if FLAGS[f"train_{name}"].value else name for name in ("nway", "kshot")
+    )
+    return nway, kshot, "nquery"
+
+
 def episode_sizes(part):
     """N, K and Q of a split's episodes."""
-    if part == "train":
-        return FLAGS.train_nway or FLAGS.nway, FLAGS.train_kshot or FLAGS.kshot, FLAGS.nquery
-    return FLAGS.nway, FLAGS.kshot, FLAGS.test_nquery
+    return tuple(FLAGS[name].value for name in episode_flags(part))
 
 
 def fingerprint(drawings):

@@ -191,43 +191,41 @@ def main():
     if FLAGS.generalize:
         transfer = optimizer_comparison.generalization(cell)
         save_figure(folder / "generalization", pictures.loss_curves_panels(transfer))
-    progress = progress_of(state["epoch"])
-    files.write_json(
-        folder / "results.json",
-        {
-            "experiment": "learn_to_optimize",
-            "method": "coordinatewise_lstm",
-            "problem": FLAGS.problem,
-            "steps": FLAGS.steps,
-            "tuned_for_steps": FLAGS.steps,
-            "runs": FLAGS.test_runs,
-            "optimizers": table,
-            "generalization": transfer,
-            "seed": FLAGS.seed,
-            **progress,
-            "wall_seconds": state["seconds"],
-            "preset": FLAGS.preset,
-            "versions": files.versions(),
-            "flags": values,
-        },
-    )
+    results = {
+        "experiment": "learn_to_optimize",
+        "method": "coordinatewise_lstm",
+        "problem": FLAGS.problem,
+        "steps": FLAGS.steps,
+        "tuned_for_steps": FLAGS.steps,
+        "runs": FLAGS.test_runs,
+        "optimizers": table,
+        "generalization": transfer,
+        "seed": FLAGS.seed,
+        **progress_of(state["epoch"]),
+        "wall_seconds": state["seconds"],
+        "preset": FLAGS.preset,
+        "versions": files.versions(),
+        "flags": values,
+    }
+    files.write_json(folder / "results.json", results)
     print(f"Results: {folder / 'results.json'}; the curves: {folder / 'curves.png'}")
     if not preset:
-        figures = ("learning_rate", "final_loss_mean", "final_loss_ci95")
-        card = {
-            "method": "coordinatewise_lstm",
-            "problem": FLAGS.problem,
-            "steps": FLAGS.steps,
-            "runs": FLAGS.test_runs,
-            **progress,
-            "seed": FLAGS.seed,
-            "versions": files.versions(),
-            "optimizers": {
-                name: {figure: row[figure] for figure in figures} for name, row in table.items()
-            },
-            "flags": settings,
-        }
-        print(f"The optimizer, for LearnedOptimizer.from_preset: {save_preset(folder, cell, card)}")
+        path = save_preset(folder, cell, card_of(results, settings))
+        print(f"The optimizer, for LearnedOptimizer.from_preset: {path}")
+
+
+def card_of(results, settings):
+    """What a preset's card keeps of a run's results: no curves, and the flags that decide."""
+    names = ("method", "problem", "steps", "runs", "train_updates", "train_optimizations", "seed")
+    figures = ("learning_rate", "final_loss_mean", "final_loss_ci95")
+    return {
+        **{name: results[name] for name in (*names, "versions")},
+        "optimizers": {
+            name: {figure: row[figure] for figure in figures}
+            for name, row in results["optimizers"].items()
+        },
+        "flags": settings,
+    }
 
 
 def save_preset(folder, cell, card):

@@ -21,6 +21,11 @@ def exact_moments(layer, inputs, mask):
     return tf.squeeze(mean, layer._reduction_axes), variance
 
 
+def has_random_state(network):
+    """Whether a network has layers that draw random numbers (dropout)."""
+    return any(v.name == "seed_generator_state" for v in network.non_trainable_variables)
+
+
 class FlatNetwork:
     """`network` as a function of its trainable weights, joined to one vector `theta` of shape [P].
 

@@ -24,6 +24,16 @@ class Cell(keras.layers.Layer):
                 treat all coordinates alike, as most do, need not know.
         """
 
+    def build_once(self, size=None):
+        """Creates the weights, unless they exist already.
+
+        Args:
+            size: P; None for cells whose weights do not depend on it.
+        """
+        if not self.built:
+            self.build((size,))
+            self.built = True
+
     def initial_state(self, parameters):
         """The state before the first step for `parameters` of shape `[P]`; none by default."""
         return ()

@@ -66,9 +66,7 @@ class GroupedCell(Cell):
 
     def build(self, parameters_shape):
         for cell in self.cells:
-            if not cell.built:
-                cell.build((None,))
-                cell.built = True
+            cell.build_once()
 
     def _divide(self, flat):
         """`[P]` -> list of the groups' coordinates, `[P_g]` each."""

@@ -94,12 +94,20 @@ class EpisodicLearner(keras.Model):
         """
         # Keras' symbolic build under a distribution strategy makes every input a float.
         labels = tf.cast(x["support_labels"], tf.int32)
-        episodes = (x["support_images"], labels, x["query_images"])
-        if episodes[0].shape[0] is None:
-            return tf.map_fn(
-                lambda episode: function(*episode), episodes, fn_output_signature=dtypes
-            )
-        # A loop in Python lets the episodes run side by side, one a core; on a CPU that is twice
-        # as fast as tf.map_fn.
-        results = [function(*episode) for episode in zip(*map(tf.unstack, episodes), strict=True)]
-        return tf.nest.map_structure(lambda *parts: tf.stack(parts), *results)
+        return one_by_one(function, (x["support_images"], labels, x["query_images"]), dtypes)
+
+
+def one_by_one(function, batches, dtypes):
+    """What a function gives for every element of a batch, stacked.
+
+    Args:
+        function: of one element of each of `batches`, to a tensor or a nest of tensors.
+        batches: tuple of tensors `[B, ...]`.
+        dtypes: of the results, in the same nest.
+    """
+    if batches[0].shape[0] is None:
+        return tf.map_fn(lambda parts: function(*parts), batches, fn_output_signature=dtypes)
+    # A loop in Python lets the elements run side by side, one a core; on a CPU that is twice as
+    # fast as tf.map_fn.
+    results = [function(*parts) for parts in zip(*map(tf.unstack, batches), strict=True)]
+    return tf.nest.map_structure(lambda *parts: tf.stack(parts), *results)

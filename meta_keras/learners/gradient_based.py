@@ -6,7 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras.functional import FlatNetwork, batch_statistics_clone, uses_batch_statistics
+from meta_keras.functional import (
+    FlatNetwork,
+    batch_statistics_clone,
+    has_random_state,
+    uses_batch_statistics,
+)
 from meta_keras.learners.episodic import EpisodicLearner
 from meta_keras.unroll import unroll
 
@@ -84,14 +89,12 @@ class GradientBasedLearner(EpisodicLearner):
                 f"{name}: network {network.name!r} must map images to logits [batch, N], "
                 f"but gives {', '.join(str(tuple(output.shape)) for output in outputs)}."
             )
-        if any(v.name == "seed_generator_state" for v in network.non_trainable_variables):
+        if has_random_state(network):
             raise ValueError(
                 f"{name}: network {network.name!r} has layers with random state (dropout); "
                 "they cannot be part of an adaptation that must be repeatable."
             )
-        if not cell.built:
-            cell.build((self.flat.size,))
-            cell.built = True
+        cell.build_once(self.flat.size)
         self.built = True
 
     def build(self, input_shape=None):

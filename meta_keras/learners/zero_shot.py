@@ -7,10 +7,9 @@ NeurIPS 2017, section 2.7.
 import copy
 
 import keras
-import tensorflow as tf
 from keras import ops
 
-from meta_keras.learners.episodic import EpisodicLearner
+from meta_keras.learners.episodic import EpisodicLearner, one_by_one
 from meta_keras.learners.prototypical import squared_euclidean
 
 
@@ -75,12 +74,20 @@ class ZeroShotPrototypicalNetwork(EpisodicLearner):
         return ops.normalize(self.descriptor_network(descriptors, training=training))
 
     def call(self, x, training=False):
-        over_episodes = _one_by_one if training else _together
-        prototypes = over_episodes(
-            lambda v: self.prototypes(v, training=training), x["descriptors"]
-        )
-        embeddings = over_episodes(
-            lambda images: self.network(images, training=training), x["query_images"]
+        episodes = (x["descriptors"], x["query_images"])
+        if not training:
+            return self._logits(*episodes)
+
+        def logits(*episode):
+            return self._logits(*(part[None] for part in episode), training=True)[0]
+
+        return one_by_one(logits, episodes, self.compute_dtype)
+
+    def _logits(self, descriptors, query_images, training=False):
+        """Logits of a batch of episodes, whose pictures go through the networks together."""
+        prototypes = _over_episodes(lambda v: self.prototypes(v, training=training), descriptors)
+        embeddings = _over_episodes(
+            lambda images: self.network(images, training=training), query_images
         )
         return -squared_euclidean(embeddings, prototypes)
 
@@ -121,14 +128,7 @@ class ZeroShotPrototypicalNetwork(EpisodicLearner):
         return cls(**config)
 
 
-def _together(network, inputs):
+def _over_episodes(network, inputs):
     """A network over `[batch, ...]` as one over `[B, n, ...]`, to vectors `[B, n, D]`."""
     outputs = network(ops.reshape(inputs, (-1, *inputs.shape[2:])))
     return ops.reshape(outputs, (*ops.shape(inputs)[:2], outputs.shape[-1]))
-
-
-def _one_by_one(network, inputs):
-    """The same, a call for every episode."""
-    if inputs.shape[0] is None:
-        return tf.map_fn(network, inputs)
-    return tf.stack([network(episode) for episode in tf.unstack(tf.convert_to_tensor(inputs))])

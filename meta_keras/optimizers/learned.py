@@ -27,9 +27,7 @@ class SavedCell(keras.Model):
 
     def __init__(self, cell, **kwargs):
         super().__init__(**kwargs)
-        if not cell.built:
-            cell.build((None,))
-            cell.built = True
+        cell.build_once()
         self.cell = cell
         self.built = True
 
@@ -91,9 +89,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
                 f"LearnedOptimizer: it has no learning rate, got learning_rate={rate!r}."
             )
         super().__init__(learning_rate=1.0, name=name, **kwargs)
-        if not cell.built:
-            cell.build((None,))
-            cell.built = True
+        cell.build_once()
         self.cell = cell
 
     @classmethod

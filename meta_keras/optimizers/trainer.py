@@ -85,9 +85,7 @@ class OptimizerTrainer(keras.Model):
         self.size = int(size or problem.size)
         if problem is not None and problem.variables is not None:
             cell.prepare(problem.variables)
-        if not cell.built:
-            cell.build((self.size,))
-            cell.built = True
+        cell.build_once(self.size)
         start = tf.zeros(self.size), tf.ones(self.size), cell.initial_state(tf.zeros(self.size))
         # theta, the scale of every coordinate, and the cell's state: what is carried over.
         self.carried = [

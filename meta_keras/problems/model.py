@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from meta_keras.functional import FlatNetwork
+from meta_keras.functional import FlatNetwork, has_random_state
 from meta_keras.problems.problem import Problem
 
 
@@ -70,7 +70,7 @@ class ModelProblem(Problem):
 
 def _check_model(model):
     """Refuses what `FlatNetwork` would drop or freeze without a word."""
-    if any(v.name == "seed_generator_state" for v in model.non_trainable_variables):
+    if has_random_state(model):
         raise ValueError(
             f"model {model.name!r} has layers with random state (dropout): it would be the same "
             "at every step; leave them out."
