@@ -14,14 +14,7 @@ import keras
 import tensorflow as tf
 
 from meta_keras import pictures
-
-
-class CheckpointError(Exception):
-    """A checkpoint that cannot be read."""
-
-
-class NonFiniteLoss(Exception):
-    """Training met a loss that is not a number."""
+from meta_keras.errors import CheckpointError, NonFiniteLoss
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -17,20 +17,27 @@ def episode_accuracies(labels, logits):
 
 
 def mean_and_ci95(values):
-    """Mean and half width of its 95 % confidence interval, 1.96 s / sqrt(n).
+    """Mean and half width of its 95 % confidence interval, 1.96 s / sqrt(n), over the first axis.
 
     The normal approximation every few-shot paper uses; s is the sample standard deviation.
 
     Args:
-        values: `[n]`, n at least 2.
+        values: `[n, ...]`, n at least 2.
+
+    Returns:
+        `(mean, half width)`: floats, or arrays `[...]` of the values' dtype.
 
     Raises:
         ValueError: fewer than two values.
     """
-    values = np.asarray(values, np.float64)
-    if values.size < 2:
-        raise ValueError(f"an interval needs at least 2 values, got {values.size}.")
-    return float(values.mean()), float(1.96 * values.std(ddof=1) / np.sqrt(values.size))
+    values = np.asarray(values)
+    if len(values) < 2:
+        raise ValueError(f"an interval needs at least 2 values, got {len(values)}.")
+    if values.ndim == 1:
+        values = values.astype(np.float64)
+    mean = values.mean(axis=0)
+    half_width = 1.96 * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    return (float(mean), float(half_width)) if values.ndim == 1 else (mean, half_width)
 
 
 def evaluate_episodes(learner, episodes):

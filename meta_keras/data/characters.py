@@ -14,16 +14,13 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from meta_keras.data import glyphs as glyphs_builder
+from meta_keras.errors import DatasetError
 
 BUILDERS = {
     "omniglot": lambda data_dir: tfds.builder("omniglot:3.0.0", data_dir=data_dir),
     "glyphs": lambda data_dir: glyphs_builder.Glyphs(data_dir=data_dir),
 }
 DRAWINGS = 20  # of every character, one by each drawer
-
-
-class DatasetError(Exception):
-    """A data set cannot be had; the message says why and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)

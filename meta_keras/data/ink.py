@@ -13,15 +13,13 @@ import math
 import numpy as np
 from PIL import Image, ImageOps
 
+from meta_keras.errors import PictureError
+
 WORKING_SIDE = 512  # Larger pictures are reduced to it first, which averages their noise.
 SMALLEST_SIDE = 8
 WINDOWS = 8  # A line is narrower than this part of the picture's longer side.
 CONTRAST = 16  # Grey levels of 255 between ink and paper at least.
 EXTENT = 19 / 28  # The longer side of the ink in the finished picture.
-
-
-class PictureError(Exception):
-    """A file that is no picture of a character; the message says what it is instead."""
 
 
 def read_picture(file, size=28):

@@ -12,12 +12,10 @@ import zlib
 
 import keras
 
+from meta_keras.errors import PresetError
+
 MODEL_FILE = "learner.keras"
 CARD_FILE = "card.json"
-
-
-class PresetError(ValueError):
-    """A preset that does not exist, is damaged, or may not be overwritten."""
 
 
 def builtin_presets():

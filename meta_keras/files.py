@@ -1,0 +1,45 @@
+"""What is written to disk: whole or not at all."""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import tempfile
+
+PACKAGES = ("meta_keras", "tensorflow", "keras", "numpy", "tensorflow-datasets")
+
+
+@contextlib.contextmanager
+def replacing(target):
+    """A path to write a file or a folder to, which takes the place of `target` once it is whole.
+
+    A file is replaced at once; a folder is missing for as long as two renames take. If the body
+    raises an error, `target` stays as it was.
+
+    Args:
+        target: path. Its folder must exist.
+    """
+    target = pathlib.Path(target)
+    with tempfile.TemporaryDirectory(dir=target.parent, suffix=".tmp") as folder:
+        part = pathlib.Path(folder) / target.name
+        yield part
+        if part.is_dir() and target.exists():
+            target.rename(pathlib.Path(folder) / "old")
+        os.replace(part, target)
+
+
+def write_json(file, value):
+    """Writes a JSON file."""
+    with replacing(file) as part:
+        part.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def versions():
+    """Versions of Python and of the packages that decide a result, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
