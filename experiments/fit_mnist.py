@@ -8,30 +8,34 @@ one of a grid that reaches the learned optimizer's loss after 100 steps first, o
 ends with the lowest loss.
 """
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from experiments import files, program
-from meta_keras import LearnedOptimizer, pictures, problems
-from meta_keras.callbacks import NonFiniteLoss
-
-FLAGS = flags.FLAGS
-flags.declare_key_flag("logdir")
-flags.declare_key_flag("seed")
-flags.DEFINE_string("preset", "mnist_mlp", "The learned optimizer, a name or a folder.")
-flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own default if not given.")
-flags.DEFINE_integer("runs", 5, "Fresh initial values for every optimizer.", lower_bound=2)
-flags.DEFINE_integer("steps", 300, "Steps of a run, a multiple of 5.", lower_bound=100)
-flags.register_validator("steps", lambda steps: steps % 5 == 0, "--steps must be a multiple of 5")
+from experiments import program
+from meta_keras import LearnedOptimizer, files, metrics, plots, problems
+from meta_keras.errors import NonFiniteLoss
+from meta_keras.training.run_folder import writable_folder
 
 RATES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1)
 EVERY, TARGET_STEPS, BATCH, MEASURED = 5, 100, 128, 10_000
+
+
+def define_flags(values):
+    options = {"flag_values": values}
+    flags.DEFINE_string("logdir", "runs/fit_mnist", "Folder of the results.", **options)
+    flags.DEFINE_string("preset", "mnist_mlp", "The optimizer, a name or a folder.", **options)
+    flags.DEFINE_string("data_dir", None, "TFDS folder; TFDS' own if not given.", **options)
+    text = "Fresh initial values for every optimizer."
+    flags.DEFINE_integer("runs", 5, text, lower_bound=2, **options)
+    text = "Steps of a run, a multiple of 5."
+    flags.DEFINE_integer("steps", 300, text, lower_bound=100, **options)
+    flags.register_validator(
+        "steps", lambda steps: steps % EVERY == 0, "--steps must be a multiple of 5", **options
+    )
+    text = "Seed of the first run; the others count up."
+    flags.DEFINE_integer("seed", 0, text, lower_bound=0, upper_bound=2**32 - 1, **options)
 
 
 def curves(make_optimizer, x, y, seeds, steps):
@@ -98,31 +102,28 @@ def best_of(needed, results):
 
 
 def _curve(losses):
-    """Mean and band of measured losses, step by step, as `pictures.loss_curves_figure` has them."""
+    """Mean and band of measured losses, step by step, as `plots.loss_curves_figure` has them."""
     last = EVERY * (losses.shape[1] - 1)
     measured, steps = np.arange(0, last + 1, EVERY), np.arange(last + 1)
-    band = 1.96 * losses.std(axis=0, ddof=1) / np.sqrt(len(losses))
+    mean, band = metrics.mean_and_ci95(losses)
     return {
-        "curve": np.interp(steps, measured, losses.mean(axis=0)).tolist(),
+        "curve": np.interp(steps, measured, mean).tolist(),
         "curve_ci95": np.interp(steps, measured, band).tolist(),
     }
 
 
-def main():
-    for name in ("eval_only", "resume"):
-        if FLAGS[name].present:
-            raise program.UsageError(f"--{name}: nothing is trained here; it always measures anew.")
-    learned = LearnedOptimizer.from_preset(FLAGS.preset)
-    folder = program.writable_folder("logdir", FLAGS.logdir or "runs/fit_mnist")
-    problem = problems.mnist_mlp(FLAGS.data_dir)
+def main(values):
+    learned = LearnedOptimizer.from_preset(values.preset)
+    folder = writable_folder("logdir", values.logdir)
+    problem = problems.mnist_mlp(values.data_dir)
     x, y = problem.x.numpy(), problem.y.numpy()
-    seeds = range(FLAGS.seed, FLAGS.seed + FLAGS.runs)
+    seeds = range(values.seed, values.seed + values.runs)
 
     def measure(make_optimizer):
-        return curves(make_optimizer, x, y, seeds, FLAGS.steps)
+        return curves(make_optimizer, x, y, seeds, values.steps)
 
     def in_words(steps):
-        return f"more than {FLAGS.steps}" if steps is None else steps
+        return f"more than {values.steps}" if steps is None else steps
 
     results = {"learned": measure(lambda: LearnedOptimizer(learned.cell))}
     target = target_loss(results["learned"])
@@ -135,15 +136,14 @@ def main():
         print(f"{name}: {in_words(needed[name])} steps to that loss", flush=True)
     best = best_of(needed, results)
     table = {name: _curve(results[name]) for name in ("learned", best)}
-    figure = pictures.loss_curves_figure(table)
-    figure.savefig(folder / "curves.png", dpi=150)
+    plots.save_figure(folder / "curves", plots.loss_curves_figure(table))
     files.write_json(
         folder / "results.json",
         {
             "experiment": "fit_mnist",
-            "preset": FLAGS.preset,
-            "runs": FLAGS.runs,
-            "seed": FLAGS.seed,
+            "preset": values.preset,
+            "runs": values.runs,
+            "seed": values.seed,
             "target_loss": target,
             "adam_steps": needed,
             "optimizers": table,
@@ -155,4 +155,4 @@ def main():
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, define_flags)

@@ -1,6 +1,8 @@
 """Learning to learn in Keras: few-shot learners and the cells they are made of."""
 
-from meta_keras import data, layers, learners, metrics, networks, optimizers, presets, problems
+import importlib
+
+from meta_keras import data, errors, layers, learners, metrics, networks, optimizers, presets, problems
 from meta_keras.learners import (
     MAML,
     EpisodicLearner,
@@ -18,7 +20,10 @@ from meta_keras.learners import (
 from meta_keras.optimizers import LearnedOptimizer, OptimizerTrainer
 from meta_keras.unroll import Unrolled, unroll
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+
+# These load Matplotlib: they are imported when they are first used.
+ON_DEMAND = ("plots", "recipes", "recognition", "training")
 
 __all__ = [
     "MAML",
@@ -37,12 +42,23 @@ __all__ = [
     "Unrolled",
     "ZeroShotPrototypicalNetwork",
     "data",
+    "errors",
     "layers",
     "learners",
     "metrics",
     "networks",
     "optimizers",
+    "plots",
     "presets",
     "problems",
+    "recipes",
+    "recognition",
+    "training",
     "unroll",
 ]
+
+
+def __getattr__(name):
+    if name in ON_DEMAND:
+        return importlib.import_module(f"meta_keras.{name}")
+    raise AttributeError(f"module 'meta_keras' has no attribute {name!r}")

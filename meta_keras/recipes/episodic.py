@@ -1,0 +1,214 @@
+"""What recipes of learners that are trained on episodes have in common."""
+
+import contextlib
+import functools
+from typing import ClassVar, NamedTuple
+
+import keras
+
+from meta_keras.errors import SettingError
+from meta_keras.recipes import episodic_run
+from meta_keras.recipes.settings import Settings, setting
+
+STREAMS = {"train": 0, "validation": 1, "test": 2}
+
+
+class EpisodeData(NamedTuple):
+    """What episodes are drawn from.
+
+    Attributes:
+        parts: dict from `"train"`, `"validation"`, `"test"` to the classes of each.
+        dataset: name of the data set that is really used.
+        reason: why it is that one, a sentence; None where nothing was to choose.
+        train_nway: N of a training episode.
+        identity: dict of further settings, which name the very data.
+    """
+
+    parts: dict
+    dataset: str
+    reason: str | None
+    train_nway: int
+    identity: dict
+
+
+class EpisodicRecipe(Settings):
+    """A method with everything that decides what it reaches: data, learner, training, test.
+
+    Subclasses implement `learner`, `load_data`, `draw` and `picture`.
+
+    Attributes:
+        experiment: name of the experiment, for `results.json`.
+        method: name of the method, likewise.
+        unseen: what the test's classes are of, for messages.
+        published: `Published` figures of the method.
+    """
+
+    experiment: ClassVar[str]
+    unseen: ClassVar[str] = "classes"
+    published: ClassVar[tuple] = ()
+    kshot: ClassVar[int] = 0
+    jit_compile: ClassVar[bool] = False
+    preset: ClassVar[str | None] = None
+
+    nway: int = setting(5, "N, classes of an episode.", at_least=2)
+    nquery: int = setting(5, "Q, query pictures a class in training.", at_least=1)
+    test_nquery: int = setting(15, "Query pictures a class in validation and test.", at_least=1)
+    rotations: bool = setting(
+        True,
+        "Rotations by 90, 180 and 270 degrees are further classes; with dataset=folder and in "
+        "zero-shot learning only in training.",
+    )
+    data_dir: str | None = setting(
+        None, "TFDS folder; TFDS' own if not given. Or see `dataset`.", decides=False
+    )
+    filters: int = setting(32, "Filters of every convolution.", at_least=1, brought=True)
+    train_episodes: int = setting(22000, "Training episodes.", at_least=1, called="episodes")
+    meta_batch: int = setting(2, "Episodes an update.", at_least=1)
+    learning_rate: float = setting(
+        2e-3, "The meta-optimizer's first rate; cosine decay to 0.", above=0
+    )
+    validation_interval: int = setting(2000, "Episodes between validations.", at_least=1)
+    validation_episodes: int = setting(100, "Episodes of a validation.", at_least=2)
+    test_episodes: int = setting(600, "Test episodes.", at_least=2, decides=False)
+    seed: int = setting(0, "Seed of everything random.", at_least=0, at_most=2**32 - 1)
+
+    def check(self):
+        if self.train_episodes % self.interval or self.interval % self.meta_batch:
+            raise SettingError(
+                f"episodes={self.train_episodes} must be a multiple of validation_interval="
+                f"{self.validation_interval} (or below it), and that a multiple of meta_batch="
+                f"{self.meta_batch}."
+            )
+
+    @property
+    def method(self):
+        return self.name
+
+    @property
+    def interval(self):
+        """Training episodes between two validations; Keras' epoch."""
+        return min(self.validation_interval, self.train_episodes)
+
+    def learner(self):
+        """A new `Learner`, not compiled."""
+        raise NotImplementedError
+
+    def loss(self):
+        """The loss of the query logits, a `keras.losses.Loss`."""
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def optimizer(self, updates):
+        """The meta-optimizer for a run of so many updates."""
+        rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, updates)
+        return keras.optimizers.Adam(rate)
+
+    def compiled_learner(self, updates):
+        """A new learner, ready for a run of so many updates."""
+        learner = self.learner()
+        learner.compile(
+            self.optimizer(updates),
+            self.loss(),
+            metrics=["accuracy"],
+            jit_compile=self.jit_compile,
+        )
+        return learner
+
+    def load_data(self, begun_with=None):
+        """`EpisodeData` as the settings say.
+
+        Args:
+            begun_with: the data set of the run that is continued, if it is one.
+
+        Raises:
+            DatasetError: the data cannot be had.
+            SettingError: there are fewer classes than an episode needs.
+        """
+        raise NotImplementedError
+
+    @functools.cached_property
+    def data(self):
+        """`load_data()`, once."""
+        return self.load_data()
+
+    def use_data(self, data):
+        """Takes `EpisodeData` as that of this recipe."""
+        self._set("data", data)
+
+    def draw(self, part, seed, count, start, meta_batch):
+        """A dataset of episodes of a part."""
+        raise NotImplementedError
+
+    def episodes(self, part, count=None, start=0, meta_batch=None):
+        """The stream of episodes of a part: training runs on, the others are always the same.
+
+        Args:
+            part: `"train"`, `"validation"` or `"test"`.
+            count: number of episodes; by default those of the whole training, of a validation or
+                of the test.
+            start: number of the first one.
+            meta_batch: episodes a batch; `meta_batch` in training and 1 elsewhere by default.
+
+        Returns:
+            A `tf.data.Dataset` of batches `(x, y)`, see `EpisodicLearner` and `DescribedLearner`.
+
+        Raises:
+            DatasetError, SettingError: see `load_data`.
+        """
+        if part not in STREAMS:
+            raise SettingError(f"part={part} must be one of {', '.join(STREAMS)}.")
+        counts = self.train_episodes, self.validation_episodes, self.test_episodes
+        return self.draw(
+            part,
+            seed=self.seed * len(STREAMS) + STREAMS[part],
+            count=counts[STREAMS[part]] if count is None else count,
+            start=start,
+            meta_batch=meta_batch or (self.meta_batch if part == "train" else 1),
+        )
+
+    def picture(self, learner, batch):
+        """The first episode of a batch with the learner's answers, uint8 `[height, width, 3]`."""
+        raise NotImplementedError
+
+    def scope(self):
+        """The context that models are made in."""
+        return contextlib.nullcontext()
+
+    def identity(self):
+        """Everything that decides what a run reaches, a JSON-able dict."""
+        return {
+            **self.values(decides=True),
+            "dataset": self.data.dataset,
+            **self.data.identity,
+        }
+
+    def default_logdir(self, eval_only=False):
+        """The folder of a run for which none is named."""
+        raise NotImplementedError
+
+    def fit(self, logdir=None, *, resume=True, eval_only=False, verbose=True):
+        """Trains on episodes and tests on classes never seen; leaves everything in a folder.
+
+        The same call again continues an interrupted run, and only tests a finished one.
+
+        Args:
+            logdir: the run's folder; one under `runs/` by default. See the docs on what it holds.
+            resume: whether a run found there may be continued.
+            eval_only: only test the best weights found there, or the preset's.
+            verbose: whether to print what goes on.
+
+        Returns:
+            The content of `results.json`, a dict.
+
+        Raises:
+            UserError: of the kind that says what is wrong (`SettingError`, `DatasetError`,
+                `PresetError`, `CheckpointError`, `NonFiniteLoss`).
+        """
+        return episodic_run.run(self, logdir, resume, eval_only, verbose)
+
+    def task(self):
+        """The task in words: `5-way 1-shot`."""
+        return f"{self.nway}-way " + (f"{self.kshot}-shot" if self.kshot else "zero-shot")
+
+    def protocol(self):
+        """Data and split in words."""
+        return f"{self.data.dataset} ({self.split} split)"

@@ -1,0 +1,103 @@
+"""A run of a recipe on episodes: trains, tests, leaves its results in a folder."""
+
+import pathlib
+
+from meta_keras import files, metrics
+from meta_keras.training import run_folder, runtime, summaries
+from meta_keras.training.checkpoint import Checkpoint
+from meta_keras.training.fit import fit
+
+
+def run(recipe, logdir, resume, eval_only, verbose):
+    """See `EpisodicRecipe.fit`."""
+    say = print if verbose else (lambda *_: None)
+    runtime.set_up(recipe.seed, recipe.meta_batch, recipe.jit_compile)
+    logdir = pathlib.Path(logdir or recipe.default_logdir(eval_only)).expanduser()
+    begun = run_folder.saved_settings(logdir)
+    untrained = recipe.learner() if recipe.preset else None
+    recipe.use_data(recipe.load_data((begun or {}).get("dataset")))
+    say(f"{recipe.task()} on {recipe.protocol()}.")
+    checkpoint = Checkpoint(logdir / "checkpoints")
+    if eval_only and not begun:
+        # A run's own weights come first; without a run there must be a preset.
+        learner, state = untrained or checkpoint.load_best(), checkpoint.state
+    folder = run_folder.open_run(logdir, recipe.identity(), resume)
+    if not eval_only:
+        say(f"Run folder {folder}; pictures of the training: tensorboard --logdir {folder}")
+        learner, state = _train(recipe, folder, verbose)
+    elif begun:
+        checkpoint, _ = Checkpoint.resume(folder / "checkpoints")
+        learner, state = checkpoint.load_best(), checkpoint.state
+    return _test(recipe, folder, learner, state, logdir, say)
+
+
+def _train(recipe, folder, verbose):
+    """Trains or continues to the end; the best learner and the last checkpoint's state."""
+    updates = recipe.interval // recipe.meta_batch
+
+    def callback():
+        summaries.write_settings(folder, recipe.values(), recipe.identity())
+        return summaries.EpisodeSummaries(
+            folder,
+            recipe.interval,
+            next(iter(recipe.episodes("train", recipe.meta_batch))),
+            next(iter(recipe.episodes("validation", 1))),
+            recipe.picture,
+        )
+
+    return fit(
+        folder,
+        recipe.compiled_learner,
+        lambda start, count: recipe.episodes(
+            "train", count * recipe.meta_batch, start * recipe.meta_batch
+        ),
+        epochs=recipe.train_episodes // recipe.interval,
+        updates=updates,
+        validation=lambda: recipe.episodes("validation").cache(),
+        callbacks=lambda: [callback()],
+        unit="episode",
+        units_per_update=recipe.meta_batch,
+        scope=recipe.scope,
+        verbose=verbose,
+    )
+
+
+def _test(recipe, folder, learner, state, logdir, say):
+    say(f"Testing on {recipe.test_episodes} episodes of {recipe.unseen} never seen in training ...")
+    accuracy, ci95 = metrics.mean_and_ci95(
+        metrics.evaluate_episodes(learner, recipe.episodes("test"))
+    )
+    mode = "transductive" if learner.is_transductive() else "inductive"
+    say(
+        f"Test accuracy {accuracy:.2%} +- {ci95:.2%} (95 % interval over {recipe.test_episodes} "
+        f"episodes; {recipe.protocol()}; {mode} batch normalisation; chance is "
+        f"{1 / recipe.nway:.0%})."
+    )
+    picture = recipe.picture(learner, next(iter(recipe.episodes("test", 1))))
+    seen = state["epoch"] * recipe.interval
+    summaries.write_test(folder, seen, accuracy, picture)
+    results = {
+        "experiment": recipe.experiment,
+        "method": recipe.method,
+        "dataset": recipe.data.dataset,
+        "dataset_reason": recipe.data.reason,
+        "split": recipe.split,
+        "rotations": recipe.rotations,
+        "nway": recipe.nway,
+        "kshot": recipe.kshot,
+        "batch_norm": mode,
+        "preset": recipe.preset,
+        "seed": recipe.seed,
+        "test_accuracy": accuracy,
+        "test_ci95": ci95,
+        "test_episodes": recipe.test_episodes,
+        "train_episodes": seen,
+        "best_episode": state["best_epoch"] * recipe.interval,
+        "validation_accuracy": state["best"],
+        "wall_seconds": state["seconds"],
+        "versions": files.versions(),
+        "flags": {**recipe.values(), "logdir": str(logdir)},
+    }
+    files.write_json(folder / "results.json", results)
+    say(f"Results: {folder / 'results.json'}; a test episode: {folder / 'episode.png'}")
+    return results

@@ -1,0 +1,195 @@
+"""What recipes of few-shot learners have in common: data, presets, training."""
+
+import contextlib
+import pathlib
+from typing import ClassVar
+
+import keras
+import tensorflow as tf
+
+from meta_keras import data, plots, presets
+from meta_keras.errors import PresetError, SettingError
+from meta_keras.learners import EpisodicLearner
+from meta_keras.recipes import few_shot_data
+from meta_keras.recipes.episodic import EpisodicRecipe
+from meta_keras.recipes.settings import setting, settings_of
+
+IMAGE_SHAPE = (28, 28, 1)
+
+
+class FewShotRecipe(EpisodicRecipe):
+    """A few-shot learner on characters of 28x28 pixels.
+
+    Subclasses implement `new_learner`.
+
+    Attributes:
+        chosen_for_any_weights: settings that are attributes of the learner and may be chosen for a
+            preset, too.
+    """
+
+    experiment = "few_shot"
+    chosen_for_any_weights: ClassVar[tuple] = ()
+    train_nway: ClassVar[int | None] = None
+
+    kshot: int = setting(1, "K, support pictures a class.", at_least=1)
+    train_kshot: int | None = setting(
+        None, "Support pictures a class in training; `kshot` if not given.", at_least=1
+    )
+    dataset: str = setting(
+        "auto",
+        "auto: omniglot if it is prepared or can be had within seconds, else the built-in glyphs. "
+        "folder: `data_dir` holds a folder of pictures for every class.",
+        choices=["auto", "omniglot", "glyphs", "folder"],
+    )
+    split: str = setting(
+        "random",
+        "Classes for training, validation and test: random 1100/100/423 characters; the lists of "
+        "Vinyals et al. in `split_dir`; Lake's background and evaluation alphabets.",
+        choices=["random", "vinyals", "lake"],
+    )
+    split_dir: str | None = setting(
+        None, "Folder with train.txt, val.txt, test.txt, for split=vinyals."
+    )
+    manual_dir: str | None = setting(
+        None, "Folder with Omniglot's official zip files.", decides=False
+    )
+    preset: str | None = setting(None, "Start from this preset (a name or a folder).")
+    mixed_precision: bool = setting(
+        False, "Network in bfloat16, cell and weights in float32.", brought=True
+    )
+    meta_optimizer: str = setting(
+        "adam",
+        "Follows the meta-gradient. Reptile's own update is sgd with learning_rate=epsilon.",
+        choices=["adam", "sgd"],
+    )
+    decay: bool = setting(True, "Cosine decay of the learning rate to 0 over the run.")
+    clip_norm: float | None = setting(10.0, "Global norm of the meta-gradient at most.", above=0)
+    jit_compile: bool = setting(False, "Compile the whole training step with XLA.")
+    strategy: str = setting(
+        "none", "tf.distribute strategy (mirrored: all GPUs).", choices=["none", "mirrored"]
+    )
+
+    def check(self):
+        super().check()
+        few_shot_data.check(self)
+        if self.preset:
+            for name in sorted(self.given):
+                field, about = settings_of(self)[name]
+                if about.brought:
+                    raise SettingError(
+                        f"{name}={getattr(self, field.name)} cannot be given with preset="
+                        f"{self.preset}, which brings its own."
+                    )
+
+    @property
+    def precision(self):
+        """The dtype policy of networks."""
+        return "mixed_bfloat16" if self.mixed_precision else "float32"
+
+    def new_learner(self):
+        """A new `EpisodicLearner` as the settings say."""
+        raise NotImplementedError
+
+    def learner(self):
+        """A `Learner`, not compiled: a new one, or that of the preset.
+
+        Raises:
+            PresetError: there is no such preset, or it is damaged.
+            SettingError: it is of another method, or for other classes or pictures.
+        """
+        if not self.preset:
+            return self.new_learner()
+        learner = EpisodicLearner.from_preset(self.preset)
+        if learner.method != self.name:
+            raise SettingError(
+                f"preset={self.preset} is of method={learner.method}, not method={self.name}."
+            )
+        if learner.num_classes not in (None, self.nway):
+            raise SettingError(
+                f"preset={self.preset} is for {learner.num_classes} classes, not nway={self.nway}."
+            )
+        if learner.network.input_shape[1:] != IMAGE_SHAPE:
+            raise SettingError(
+                f"preset={self.preset} is for pictures of shape {learner.network.input_shape[1:]}, "
+                f"not {IMAGE_SHAPE}."
+            )
+        for name in self.chosen_for_any_weights:
+            if name in self.given:
+                setattr(learner, name, getattr(self, name))
+        self._set("brought", {name: getattr(learner, name, None) for name in self._brought()})
+        return learner
+
+    def _brought(self):
+        """Names of the settings that the learner of a preset decides."""
+        about_all = settings_of(self).items()
+        return [
+            name
+            for name, (_, about) in about_all
+            if about.brought or about.fixed or name in self.chosen_for_any_weights
+        ]
+
+    def values(self, decides=None):
+        """See `Settings.values`; of a preset what it is, None where it does not tell."""
+        values = {"method": self.name, **super().values(decides)}
+        if self.preset and "brought" not in vars(self):
+            self.learner()
+        values.update(vars(self).get("brought", {}))
+        if self.train_nway and "data" in vars(self):
+            values["train_nway"] = self.data.train_nway
+        return values
+
+    def optimizer(self, updates):
+        rate = self.learning_rate
+        if self.decay:
+            rate = keras.optimizers.schedules.CosineDecay(rate, updates)
+        optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
+        return optimizer[self.meta_optimizer](rate, global_clipnorm=self.clip_norm)
+
+    def load_data(self, begun_with=None):
+        return few_shot_data.load(self, begun_with)
+
+    def shots(self, part):
+        """K and Q of a part's episodes."""
+        if part == "train":
+            return self.train_kshot or self.kshot, self.nquery
+        return self.kshot, self.test_nquery
+
+    def draw(self, part, **stream):
+        nway = self.data.train_nway if part == "train" else self.nway
+        return data.episodes(self.data.parts[part], nway, *self.shots(part), **stream)
+
+    def picture(self, learner, batch):
+        return plots.predicted_episode_picture(learner, batch)
+
+    def scope(self):
+        if self.strategy == "none":
+            return contextlib.nullcontext()
+        strategy = tf.distribute.MirroredStrategy()
+        if self.meta_batch % strategy.num_replicas_in_sync:
+            raise SettingError(
+                f"meta_batch={self.meta_batch} must be a multiple of the "
+                f"{strategy.num_replicas_in_sync} devices of strategy=mirrored."
+            )
+        return strategy.scope()
+
+    def default_logdir(self, eval_only=False):
+        name = f"{self.name}-{self.nway}way-{self.kshot}shot"
+        if self.preset and eval_only:
+            name += f"-{pathlib.Path(self.preset).name}"
+        return f"runs/{name}"
+
+
+def method_of_preset(preset, otherwise=None):
+    """The name of the method that a preset's card gives.
+
+    Args:
+        preset: a name or a folder.
+        otherwise: the method if the card is silent, as of presets that users once saved.
+
+    Raises:
+        PresetError: there is no such preset, its card is damaged, or the method is not known.
+    """
+    method = presets.preset_card(preset).get("method", otherwise)
+    if not isinstance(method, str):
+        raise PresetError(f"preset={preset}: its card does not name a `method`; name it yourself.")
+    return method

@@ -1,0 +1,166 @@
+"""Recipes of learners that compare embeddings."""
+
+from meta_keras import networks
+from meta_keras.errors import SettingError
+from meta_keras.learners import (
+    BalancedPairsLoss,
+    MatchingNetwork,
+    PrototypicalNetwork,
+    RelationLoss,
+    RelationNetwork,
+    SiameseNetwork,
+)
+from meta_keras.recipes.few_shot import IMAGE_SHAPE, FewShotRecipe
+from meta_keras.recipes.published import omniglot
+from meta_keras.recipes.settings import setting
+
+
+class MetricRecipe(FewShotRecipe):
+    """What embeds pictures. Training with many classes makes few episodes do."""
+
+    filters = 64
+    meta_batch = 1
+    nquery = 2
+    train_episodes = 1500
+    validation_interval = 250
+    train_nway: int | None = setting(
+        60, "Classes of a training episode; `nway` if not given.", at_least=2
+    )
+
+    def check(self):
+        super().check()
+        if self.jit_compile:
+            raise SettingError(
+                f"`jit_compile` does not apply to method={self.name}: it reads the number of "
+                "classes from the labels, and XLA has to know it before."
+            )
+
+
+class EmbeddingRecipe(MetricRecipe):
+    """What embeds pictures as vectors.
+
+    Without the last pooling they have 576 numbers, not the papers' 64, and half the episodes do.
+    """
+
+    pools: int = setting(
+        3,
+        "Blocks of the network that end in max pooling; 3: nine times as many features.",
+        at_least=0,
+        at_most=4,
+        brought=True,
+    )
+
+    def embedding(self):
+        return networks.conv4_embedding(
+            IMAGE_SHAPE, self.filters, pools=self.pools, dtype=self.precision
+        )
+
+
+class Prototypical(EmbeddingRecipe):
+    """Prototypical network: distance to class means (Snell et al. 2017).
+
+    https://arxiv.org/abs/1703.05175
+    """
+
+    name = "prototypical"
+    published = (omniglot("Snell et al. 2017", "vinyals", None, 98.8, 99.7, 96.0, 98.9),)
+
+    train_episodes = 2000
+    distance: str = setting(
+        "euclidean",
+        "Squared Euclidean distance to the prototypes, or the cosine with them.",
+        choices=["euclidean", "cosine"],
+        brought=True,
+    )
+    temperature: float = setting(1.0, "What logits are divided by.", above=0, brought=True)
+
+    def new_learner(self):
+        return PrototypicalNetwork(self.embedding(), self.distance, self.temperature)
+
+
+class Matching(EmbeddingRecipe):
+    """Matching network: attention over the support pictures (Vinyals et al. 2016).
+
+    https://arxiv.org/abs/1606.04080
+    """
+
+    name = "matching"
+    published = (
+        omniglot(
+            "Vinyals et al. 2016", "random", None, 98.1, 98.9, 93.8, 98.5,
+            remark="quoted by Finn et al. 2017",
+        ),
+    )  # fmt: skip
+
+    temperature: float = setting(0.1, "What logits are divided by.", above=0, brought=True)
+    full_context: bool = setting(
+        False, "Embeddings that see the whole support set.", brought=True
+    )
+
+    def new_learner(self):
+        return MatchingNetwork(self.embedding(), self.temperature, self.full_context)
+
+
+class Relation(MetricRecipe):
+    """Relation network: feature maps and a module that compares them (Sung et al. 2018).
+
+    https://arxiv.org/abs/1711.06025
+    """
+
+    name = "relation"
+    published = (
+        omniglot(
+            "Sung et al. 2018",
+            "random",
+            None,
+            (99.6, 0.2),
+            (99.8, 0.1),
+            (97.6, 0.2),
+            (99.1, 0.1),
+            remark="1,200 training characters, no validation",
+        ),
+    )
+
+    train_nway = 20
+    train_episodes = 2400
+    validation_interval = 400
+    relation_loss: str = setting(
+        "cross_entropy",
+        "Cross-entropy of the classes, or the paper's squared error of the scores.",
+        choices=["cross_entropy", "mse"],
+    )
+
+    def new_learner(self):
+        embedding = networks.conv4_embedding(
+            IMAGE_SHAPE, self.filters, maps=True, dtype=self.precision
+        )
+        relation = networks.relation_module(
+            embedding.output_shape[1:], self.filters, dtype=self.precision
+        )
+        return RelationNetwork(embedding, relation)
+
+    def loss(self):
+        return RelationLoss() if self.relation_loss == "mse" else super().loss()
+
+
+class Siamese(EmbeddingRecipe):
+    """Siamese network: a weighted L1 distance of two pictures (Koch et al. 2015).
+
+    https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf
+    """
+
+    name = "siamese"
+    published = (
+        omniglot(
+            "Koch et al. 2015", "random", None, 97.3, 98.4, 88.2, 97.0,
+            remark="quoted by Finn et al. 2017",
+        ),
+    )  # fmt: skip
+
+    train_kshot = 1  # Pairs are pairs of pictures with one support picture a class only.
+
+    def new_learner(self):
+        return SiameseNetwork(self.embedding())
+
+    def loss(self):
+        return BalancedPairsLoss()

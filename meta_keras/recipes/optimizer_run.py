@@ -1,0 +1,153 @@
+"""A run of the learned optimizer's recipe: tunes baselines, trains, compares."""
+
+import json
+import pathlib
+
+from meta_keras import files, plots
+from meta_keras.errors import SettingError
+from meta_keras.optimizers import LearnedOptimizer, baselines
+from meta_keras.problems import mnist_transfer_set
+from meta_keras.recipes import optimizer_report
+from meta_keras.training import run_folder, runtime
+from meta_keras.training.checkpoint import Checkpoint
+from meta_keras.training.fit import fit
+from meta_keras.training.optimizer_summaries import OptimizationSummaries
+
+
+def run(recipe, logdir, resume, eval_only, verbose):
+    """See `CoordinatewiseLSTM.fit`."""
+    say = print if verbose else (lambda *_: None)
+    runtime.set_up(recipe.seed)
+    logdir = pathlib.Path(logdir or recipe.default_logdir()).expanduser()
+    if recipe.preset and not eval_only:
+        raise SettingError(f"preset={recipe.preset} can only be tested: add `eval_only`.")
+    if eval_only and not recipe.preset and not run_folder.saved_settings(logdir):
+        raise SettingError(f"`eval_only`: there is no trained optimizer in {logdir}.")
+    preset = LearnedOptimizer.from_preset(recipe.preset) if recipe.preset else None
+    problems = recipe.problems
+    folder = run_folder.open_run(logdir, recipe.values(decides=True), resume)
+    rates = tuned_baselines(recipe, folder, say)
+    state = Checkpoint.NEW
+    if preset:
+        cell = preset.cell
+    elif eval_only:
+        checkpoint, _ = Checkpoint.resume(folder / "checkpoints", "val_loss")
+        cell, state = checkpoint.load_best().cell, checkpoint.state
+    else:
+        say(f"Learning to optimize {recipe.problem}; run folder {folder}")
+        cell, state = _train(recipe, folder, rates, verbose)
+    say(f"Testing on {recipe.test_runs} fresh optimizations ...")
+    table = baselines.curve_table(
+        cell,
+        rates,
+        problems.test,
+        baselines.seeds("test", recipe.test_runs),
+        recipe.steps,
+        recipe.test_steps,
+    )
+    plots.save_figure(folder / "curves", plots.loss_curves_figure(table, max(recipe.horizons)))
+    if verbose:
+        optimizer_report.print_losses(table, [recipe.steps, recipe.test_steps], recipe.steps)
+    results = {
+        "experiment": "learn_to_optimize",
+        "method": recipe.name,
+        "problem": recipe.problem,
+        "steps": recipe.steps,
+        "tuned_for_steps": recipe.steps,
+        "runs": recipe.test_runs,
+        "optimizers": table,
+        "generalization": _generalization(recipe, cell, folder, verbose),
+        "seed": recipe.seed,
+        **_progress(recipe, state["epoch"]),
+        "wall_seconds": state["seconds"],
+        "preset": recipe.preset,
+        "versions": files.versions(),
+        "flags": {**recipe.values(), "logdir": str(logdir)},
+    }
+    files.write_json(folder / "results.json", results)
+    say(f"Results: {folder / 'results.json'}; the curves: {folder / 'curves.png'}")
+    if not preset:
+        card = optimizer_report.card_of(results, recipe.values(decides=True))
+        with files.replacing(folder / "optimizer") as part:
+            LearnedOptimizer(cell).save_to_preset(part, card)
+        say(f"The optimizer, for LearnedOptimizer.from_preset: {folder / 'optimizer'}")
+    return results
+
+
+def _progress(recipe, epochs):
+    """What so many validations' worth of training was.
+
+    A curriculum's optimizations are not of `steps`: only its updates are counted.
+    """
+    return {
+        "train_updates": epochs * recipe.updates,
+        "train_optimizations": None if recipe.curriculum else epochs * recipe.interval,
+    }
+
+
+def _train(recipe, folder, rates, verbose):
+    """Trains or continues to the end; the best cell and the last checkpoint's state."""
+
+    def set_problems(trainer):
+        trainer.problem = recipe.training_problem
+        trainer.validation_problem = recipe.problems.validation
+
+    best, state = fit(
+        folder,
+        recipe.compiled_learner,
+        lambda start, count: recipe.episodes("train", count, start),
+        epochs=recipe.optimizations // recipe.interval,
+        updates=recipe.updates,
+        validation=lambda: recipe.episodes("validation"),
+        callbacks=lambda: [
+            OptimizationSummaries(
+                folder,
+                recipe.updates,
+                {
+                    name: baselines.BASELINES[name](row["learning_rate"])
+                    for name, row in rates.items()
+                },
+                plots.loss_curves_picture,
+            )
+        ],
+        unit="update",
+        monitor="val_loss",
+        on_resume=set_problems,
+        verbose=verbose,
+    )
+    return best.cell, state
+
+
+def tuned_baselines(recipe, folder, say=print):
+    """The baselines with their tuned rates; tuned once for a run's folder.
+
+    A folder without a checkpoint may be used for another problem: all that decides the rates
+    is part of the key.
+    """
+    file = folder / "baselines.json"
+    decisive = ("problem", "variant", "steps", "seed", "validation_runs", "test_runs")
+    key = {name: getattr(recipe, name) for name in decisive}
+    if file.exists():
+        saved = json.loads(file.read_text())
+        if {name: saved.get(name) for name in key} == key:
+            return saved["baselines"]
+    say("Tuning the learning rate of every baseline ...")
+    found = baselines.tuned_baselines(
+        recipe.problems.validation, recipe.steps, recipe.validation_runs, recipe.test_runs
+    )
+    files.write_json(file, {**key, "baselines": found})
+    return found
+
+
+def _generalization(recipe, cell, folder, verbose):
+    if not recipe.generalize:
+        return None
+    tables = {}
+    for description, (problem, steps) in mnist_transfer_set(recipe.data_dir).items():
+        tables[description] = baselines.comparison(
+            cell, problem, steps, recipe.generalize_runs
+        )
+        if verbose:
+            optimizer_report.print_transfer(description, tables[description])
+    plots.save_figure(folder / "generalization", plots.loss_curves_panels(tables))
+    return tables

@@ -1,0 +1,1 @@
+"""Training that resumes: run folders, checkpoints, progress, TensorBoard."""

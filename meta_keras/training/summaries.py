@@ -1,0 +1,101 @@
+"""What TensorBoard shows of a training on episodes."""
+
+import pathlib
+import time
+
+import keras
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from meta_keras import files
+
+
+class EpisodeSummaries(keras.callbacks.Callback):
+    """What TensorBoard shows of a run; the step is the number of training episodes seen.
+
+    Loss and accuracy of training and validation, episodes/s, and for two fixed episodes (one of
+    training, one of validation): the norm of the meta-gradient; the support loss before every
+    inner step; the query loss before and after adaptation; the cell's gates over coordinates for
+    every step; a picture of the validation episode with the learner's predictions.
+
+    Args:
+        logdir: path; events go to its folders `train` and `validation`.
+        episodes_per_epoch: episodes between two validations.
+        train_batch, validation_batch: `(x, y)` batches.
+        picture: function `(learner, batch)` to a picture of the batch's first episode, uint8
+            `[height, width, 3]`.
+    """
+
+    def __init__(
+        self,
+        logdir,
+        episodes_per_epoch,
+        train_batch,
+        validation_batch,
+        picture,
+    ):
+        super().__init__()
+        self.picture = picture
+        self.episodes_per_epoch = episodes_per_epoch
+        self.train_batch = train_batch
+        self.validation_batch = validation_batch
+        self.writers = {
+            name: tf.summary.create_file_writer(str(pathlib.Path(logdir) / name))
+            for name in ("train", "validation")
+        }
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began = time.monotonic()
+
+    def on_test_begin(self, logs=None):
+        self._trained = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = (epoch + 1) * self.episodes_per_epoch
+        seconds = self._trained - self._began
+        with self.writers["train"].as_default(step=step):
+            tf.summary.scalar("loss", logs["loss"])
+            tf.summary.scalar("accuracy", logs["accuracy"])
+            tf.summary.scalar("episodes_per_second", self.episodes_per_epoch / seconds)
+            gradient = self.model.meta_gradient(*self.train_batch)
+            tf.summary.scalar("gradient_norm", tf.linalg.global_norm(gradient))
+        with self.writers["validation"].as_default(step=step):
+            tf.summary.scalar("loss", logs["val_loss"])
+            tf.summary.scalar("accuracy", logs["val_accuracy"])
+            self._write_adaptation()
+            picture = self.picture(self.model, self.validation_batch)
+            tf.summary.image("episode", picture[None])
+        for writer in self.writers.values():
+            writer.flush()
+
+    def _write_adaptation(self):
+        scalars, histograms = self.model.adaptation_summaries(*self.validation_batch)
+        for tag, value in scalars.items():
+            tf.summary.scalar(tag, value)
+        for tag, values in histograms.items():
+            tf.summary.histogram(tag, values)
+
+
+def write_settings(folder, values, deciding):
+    """All settings as text and those that decide the result as HParams.
+
+    Args:
+        folder: the run's folder, a `pathlib.Path`.
+        values, deciding: dicts of settings.
+    """
+    rows = [f"| {name} | {value} |" for name, value in sorted(values.items())]
+    parameters = {
+        name: value for name, value in deciding.items() if isinstance(value, (bool, int, float, str))
+    }
+    with tf.summary.create_file_writer(str(folder / "validation")).as_default(step=0):
+        tf.summary.text("flags", "\n".join(["| flag | value |", "|---|---|", *rows]))
+        hparams.hparams(parameters)
+
+
+def write_test(folder, step, accuracy, picture):
+    """Test accuracy and a test episode for TensorBoard, and the latter as `episode.png`."""
+    with tf.summary.create_file_writer(str(folder / "test")).as_default(step=step):
+        tf.summary.scalar("accuracy", accuracy)
+        tf.summary.image("episode", picture[None])
+    with files.replacing(folder / "episode.png") as part:
+        part.write_bytes(tf.io.encode_png(picture).numpy())

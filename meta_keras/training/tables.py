@@ -1,0 +1,25 @@
+"""Tables on a terminal, which are Markdown as well."""
+
+import sys
+
+import rich.box
+import rich.console
+import rich.table
+
+
+def print_table(head, rows, stream=None):
+    """Prints a table of texts.
+
+    Args:
+        head: names of the columns.
+        rows: lists of as many texts.
+        stream: where to write; standard output by default.
+    """
+    table = rich.table.Table(*head, box=rich.box.MARKDOWN)
+    for row in rows:
+        table.add_row(*row)
+    # As wide as it is: lines cut to a terminal's width would be no Markdown.
+    console = rich.console.Console(
+        file=stream or sys.stdout, width=10_000, color_system=None, markup=False, highlight=False
+    )
+    console.print(table)
