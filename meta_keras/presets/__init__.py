@@ -6,12 +6,10 @@ A preset is a folder with `learner.keras` (a whole Keras model without its optim
 
 import json
 import pathlib
-import shutil
-import zipfile
-import zlib
 
 import keras
 
+from meta_keras import files
 from meta_keras.errors import PresetError
 
 MODEL_FILE = "learner.keras"
@@ -52,26 +50,6 @@ def load_preset(preset):
         raise PresetError(f"preset={str(preset)!r} cannot be loaded: {error}") from error
 
 
-def preset_config(preset):
-    """How the model of a preset was saved, without loading it.
-
-    Returns:
-        Keras' serialized model: a dict with `registered_name` and `config`, that of `get_config`.
-
-    Raises:
-        PresetError: there is no such preset, or its file is damaged.
-    """
-    file = find_preset(preset) / MODEL_FILE
-    try:
-        with zipfile.ZipFile(file) as archive:
-            config = json.loads(archive.read("config.json"))
-        if not isinstance(config["config"], dict):
-            raise ValueError("config.json is not a model's")
-        return {"registered_name": config["registered_name"], "config": config["config"]}
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise PresetError(f"preset={str(preset)!r} cannot be loaded: {error}") from error
-
-
 def preset_card(preset):
     """The card of a preset, a dict.
 
@@ -99,11 +77,8 @@ def save_preset(model, path, card=None):
     folder = pathlib.Path(path).expanduser()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PresetError(f"preset path={str(path)!r} exists already; name a new folder.")
-    part = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    model.save(part / MODEL_FILE, include_optimizer=False)
-    (part / CARD_FILE).write_text(json.dumps(card or {}, indent=1) + "\n")
-    if folder.exists():
-        folder.rmdir()
-    part.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing(folder) as part:
+        part.mkdir()
+        model.save(part / MODEL_FILE, include_optimizer=False)
+        (part / CARD_FILE).write_text(json.dumps(card or {}, indent=1) + "\n")

@@ -189,7 +189,9 @@ def method_of_preset(preset, otherwise=None):
     Raises:
         PresetError: there is no such preset, its card is damaged, or the method is not known.
     """
-    method = presets.preset_card(preset).get("method", otherwise)
+    has_card = (presets.find_preset(preset) / presets.CARD_FILE).exists()
+    card = presets.preset_card(preset) if has_card else {}
+    method = card.get("method", otherwise)
     if not isinstance(method, str):
         raise PresetError(f"preset={preset}: its card does not name a `method`; name it yourself.")
     return method

@@ -1,15 +1,20 @@
-"""Tests of the callbacks of episodic training."""
+"""Tests of checkpoints, of the guard against losses that are no numbers, and of progress."""
 
 import io
 import json
+import re
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras import LSTMMetaLearner, callbacks
+from meta_keras import LSTMMetaLearner
+from meta_keras.errors import NonFiniteLoss
 from meta_keras.layers import GatedLSTMCell
+from meta_keras.training.checkpoint import Checkpoint
+from meta_keras.training.guard import StopOnNonFiniteLoss
+from meta_keras.training.progress import Progress
 
 UPDATES = 3
 
@@ -36,23 +41,23 @@ def make_dataset(make_episodes):
 
 
 def fit(learner, folder, train, validation):
-    checkpoint = callbacks.Checkpoint(folder / "checkpoints")
+    checkpoint = Checkpoint(folder / "checkpoints")
     learner.fit(
         train,
         epochs=2,
         steps_per_epoch=UPDATES,
         validation_data=validation,
-        callbacks=[callbacks.StopOnNonFiniteLoss(UPDATES), checkpoint],
+        callbacks=[StopOnNonFiniteLoss(UPDATES), checkpoint],
         verbose=0,
         shuffle=False,
     )
 
 
 def test_not_a_number_stops_and_keeps_the_last_good_weights(learner, make_dataset, tmp_path):
-    with pytest.raises(callbacks.NonFiniteLoss, match=r"nan at update 5\."):
+    with pytest.raises(NonFiniteLoss, match=r"nan at update 5\."):
         fit(learner, tmp_path, make_dataset(6, broken=[4]), make_dataset(2))
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["000001"]
-    checkpoint, saved = callbacks.Checkpoint.resume(tmp_path / "checkpoints")
+    checkpoint, saved = Checkpoint.resume(tmp_path / "checkpoints")
     assert checkpoint.state["epoch"] == 1
     best = keras.models.load_model(tmp_path / "best.keras")
     for variable in [*saved.variables, *saved.optimizer.variables, *best.variables]:
@@ -60,14 +65,14 @@ def test_not_a_number_stops_and_keeps_the_last_good_weights(learner, make_datase
 
 
 def test_not_a_number_in_the_last_update_of_an_epoch_is_not_saved(learner, make_dataset, tmp_path):
-    with pytest.raises(callbacks.NonFiniteLoss, match="validation loss became nan after update 3"):
+    with pytest.raises(NonFiniteLoss, match="validation loss became nan after update 3"):
         fit(learner, tmp_path, make_dataset(6), make_dataset(2, broken=[1]))
     assert not (tmp_path / "checkpoints").exists()
     assert not (tmp_path / "best.keras").exists()
 
 
 def test_best_weights_are_those_of_the_best_validation(learner, tmp_path):
-    checkpoint = callbacks.Checkpoint(tmp_path / "checkpoints")
+    checkpoint = Checkpoint(tmp_path / "checkpoints")
     checkpoint.set_model(learner)
     checkpoint.on_train_begin()
     bias = learner.cell.input_gate_bias
@@ -81,7 +86,7 @@ def test_best_weights_are_those_of_the_best_validation(learner, tmp_path):
 
 
 def test_the_best_loss_is_the_lowest(learner, tmp_path):
-    checkpoint = callbacks.Checkpoint(tmp_path / "checkpoints", monitor="val_loss")
+    checkpoint = Checkpoint(tmp_path / "checkpoints", monitor="val_loss")
     checkpoint.set_model(learner)
     checkpoint.on_train_begin()
     for epoch, loss in enumerate([0.5, 0.2, 0.3]):
@@ -90,7 +95,7 @@ def test_the_best_loss_is_the_lowest(learner, tmp_path):
 
 
 def test_an_interrupted_save_leaves_the_checkpoint_before_it(learner, tmp_path, monkeypatch):
-    checkpoint = callbacks.Checkpoint(tmp_path / "checkpoints")
+    checkpoint = Checkpoint(tmp_path / "checkpoints")
     checkpoint.set_model(learner)
     checkpoint.on_train_begin()
     checkpoint.on_epoch_end(0, {"val_accuracy": 0.5})
@@ -102,7 +107,7 @@ def test_an_interrupted_save_leaves_the_checkpoint_before_it(learner, tmp_path, 
     monkeypatch.setattr(learner, "save", full_disk)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.on_epoch_end(1, {"val_accuracy": 0.4})
-    resumed, _ = callbacks.Checkpoint.resume(tmp_path / "checkpoints")
+    resumed, _ = Checkpoint.resume(tmp_path / "checkpoints")
     assert resumed.state["epoch"] == 1
 
 
@@ -114,14 +119,16 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_progress(learner, make_dataset, stream):
     written = stream()
-    progress = callbacks.Progress(4, 8, 2, stream=written)
+    progress = Progress("episode", 8, 4, 2, stream=written)
     logs = {"loss": 1.25, "accuracy": 0.5}
     for epoch in range(2):
         progress.on_epoch_begin(epoch)
         for batch in range(2):
             progress.on_train_batch_end(batch, logs)
         progress.on_epoch_end(epoch, {**logs, "val_accuracy": 0.875})
-    lines = written.getvalue().rstrip("\n").split("\n")
-    assert "episode 4/8  loss 1.250  accuracy  50.0%  validation  87.5%" in lines[-2]
-    assert "episode 8/8" in lines[-1]
-    assert lines[-1].endswith("0:00 left")
+    lines = re.split(r"[\r\n]+", written.getvalue().rstrip("\r\n"))
+    lines = [line for line in lines if line.startswith("episode ")]
+    assert "episode 4/8  loss 1.250  accuracy  50.0%  validation  87.5%" in lines[0]
+    assert "episode 8/8" in lines[1]
+    assert lines[1].endswith("00:00 left")
+    assert ("\r" in written.getvalue()) == (stream is Terminal)
