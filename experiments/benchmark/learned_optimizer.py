@@ -1,4 +1,4 @@
-"""The learned optimizer's part of `experiments.benchmark`: what is measured and required.
+"""The training of a learned optimizer: what is measured and required.
 
 Trains the coordinatewise LSTM on a network with 20 sigmoid units on pictures of MNIST's size
 (15,910 coordinates), truncations of 20 steps, a full update each: optimizee gradients, unroll,
@@ -7,17 +7,40 @@ meta-gradient, clipping and Adam.
 
 import statistics
 
+from experiments.benchmark import process, verdicts
+
 REFERENCE = {"contenders": ["graph"], "hidden": 20, "steps": 20}
 HIDDEN, STEPS = (5, 10, 20, 40), (5, 10, 20, 40)
 
+REQUIREMENTS = 5
 BARE_RATIO = 1.15
 EAGER_RATIO = 2.0
 LINEAR_R2 = 0.99
 RECOMPUTE_STEPS, RECOMPUTE_MEMORY, RECOMPUTE_TIME = 100, 1 / 3, 1.6
 
 
+def benchmark(options):
+    """Measures and prints everything asked for.
+
+    Args:
+        options: `Options`.
+
+    Returns:
+        `(measured, verdicts)`: JSON-able dict from a measurement's name to its settings and
+        result, and a list, see `requirements`.
+    """
+    print("\nlearned optimizer, seconds an update:", flush=True)
+    planned, results, measured = plan(options.updates, options.quick), {}, {}
+    for name, (function, settings) in planned.items():
+        settings = {**settings, "threads": options.threads}
+        results[name] = process.run(function, settings, options.timeout)
+        print(row(name, results[name]), flush=True)
+        measured[name] = {"settings": settings, **results[name]}
+    return measured, requirements(planned, results)
+
+
 def plan(updates, quick):
-    """The measurements: dict from a name to `(function of experiments.measurements, arguments)`."""
+    """The measurements: dict from a name to `(function of measure, its arguments)`."""
     variations = [{"contenders": ["graph", "bare"]}, {"contenders": ["graph", "eager"]}]
     if not quick:
         variations.append({"contenders": ["xla"]})
@@ -54,30 +77,27 @@ def row(name, result):
     return f"{name:<58}{', '.join(times)} (peak {result['peak_mib']:.0f} MiB)"
 
 
-def requirements(measurements, results):
-    """What the numbers must reach: list of `(sentence with the measured value, met)`."""
-    verdicts = []
+def requirements(planned, results):
+    """What the numbers must reach.
+
+    Returns:
+        List of verdicts; what was not measured is left out.
+    """
+    found = []
     points = {"coordinates": {}, "steps": {}}
     recompute = {}
-    for name, (function, settings) in measurements.items():
+    for name, (function, settings) in planned.items():
         result = results[name]
         if "error" in result:
             continue
         if function == "measure_recompute":
             recompute[settings["recompute"]] = result
             continue
-        seconds, pair = result["step_seconds"], settings["contenders"]
-        if len(pair) == 2:
-            ratio = statistics.median(
-                b / a for a, b in zip(seconds[pair[0]], seconds[pair[1]], strict=True)
-            )
-            if pair[1] == "bare":
-                text = f"optimizer: graph / bare TensorFlow: {1 / ratio:.2f} (at most {BARE_RATIO})"
-                verdicts.append((text, 1 / ratio <= BARE_RATIO))
-            else:
-                text = f"optimizer: eager / graph: {ratio:.1f} (at least {EAGER_RATIO})"
-                verdicts.append((text, ratio >= EAGER_RATIO))
-        elif pair == ["graph"]:
+        seconds, contenders = result["step_seconds"], settings["contenders"]
+        if len(contenders) == 2:
+            limits = BARE_RATIO, EAGER_RATIO
+            found.append(verdicts.ratio(seconds, contenders, *limits, subject="optimizer: "))
+        elif contenders == ["graph"]:
             median = statistics.median(seconds["graph"])
             if settings["steps"] == REFERENCE["steps"]:
                 points["coordinates"][coordinates(settings)] = median
@@ -85,14 +105,15 @@ def requirements(measurements, results):
                 points["steps"][settings["steps"]] = median
     for what, line in points.items():
         if len(line) > 2:
-            r2 = statistics.correlation(list(line), list(line.values())) ** 2
+            r2 = verdicts.r_squared(line)
             text = f"optimizer: time is linear in {what}, R^2 = {r2:.4f} (at least {LINEAR_R2})"
-            verdicts.append((text, r2 >= LINEAR_R2))
+            found.append((text, r2 >= LINEAR_R2))
     if len(recompute) == 2:
         stored, recomputed = recompute[False], recompute[True]
         memory = recomputed["run_mib"] / stored["run_mib"]
-        text = f"optimizer: recomputing takes {memory:.2f} of the memory (at most 0.33) and "
+        text = f"optimizer: recomputing takes {memory:.2f} of the memory "
+        text += f"(at most {RECOMPUTE_MEMORY:.2f}) and "
         slowdown = statistics.median(recomputed["seconds"]) / statistics.median(stored["seconds"])
         text += f"{slowdown:.2f} of the time (at most {RECOMPUTE_TIME})"
-        verdicts.append((text, memory <= RECOMPUTE_MEMORY and slowdown <= RECOMPUTE_TIME))
-    return verdicts
+        found.append((text, memory <= RECOMPUTE_MEMORY and slowdown <= RECOMPUTE_TIME))
+    return found

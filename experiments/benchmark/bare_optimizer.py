@@ -1,6 +1,6 @@
 """A learned optimizer's training step written by hand, without Keras and without `meta_keras`.
 
-The yardstick of the optimizer's part of `experiments.benchmark`: the arithmetic of
+The yardstick of the training of an optimizer: the arithmetic of
 `OptimizerTrainer(CoordinatewiseLSTM())` (log-and-sign inputs) on a network with one hidden layer,
 trained in first order with Adam and a clipped gradient, and nothing else. It reads its weights
 from a trainer, so that both can be compared number by number.
@@ -10,9 +10,8 @@ import math
 
 import tensorflow as tf
 
-from experiments.bare_tensorflow import ClippedAdam
+from experiments.benchmark.bare_common import ClippedAdam, cross_entropy, log_and_sign
 
-P = 10.0  # of the log-and-sign preprocessing
 UNITS, SCALE = 20, 0.1
 
 
@@ -22,7 +21,7 @@ def network_loss(theta, x, y, hidden):
     parts = tf.split(theta, [math.prod(shape) for shape in shapes])
     w1, b1, w2, b2 = (tf.reshape(p, s) for p, s in zip(parts, shapes, strict=True))
     logits = tf.sigmoid(x @ w1 + b1) @ w2 + b2
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
+    return cross_entropy(y, logits)
 
 
 def lstm(kernel, bias, x, h, c):
@@ -37,9 +36,7 @@ def update(cell, gradient, state):
     """The step `[P]` for a gradient `[P]`; `state` is `(h1, c1, h2, c2)`, each `[20, P]`."""
     k1, b1, k2, b2, w, b = cell
     h1, c1, h2, c2 = state
-    magnitude = tf.math.log(tf.maximum(tf.abs(gradient), math.exp(-P))) / P
-    x = tf.stack([magnitude, tf.clip_by_value(gradient * math.exp(P), -1.0, 1.0)])
-    h1, c1 = lstm(k1, b1, x, h1, c1)
+    h1, c1 = lstm(k1, b1, log_and_sign(gradient), h1, c1)
     h2, c2 = lstm(k2, b2, h1, h2, c2)
     return SCALE * (tf.matmul(w, h2, transpose_a=True)[0] + b), (h1, c1, h2, c2)
 

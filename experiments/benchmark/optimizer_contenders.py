@@ -1,10 +1,10 @@
-"""The measurements of learned optimizers for `experiments.benchmark`, see `measurements`."""
+"""What takes turns when the training of a learned optimizer is timed."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from experiments.bare_optimizer import BareOptimizerTrainer
+from experiments.benchmark.bare_optimizer import BareOptimizerTrainer
 from meta_keras.layers import CoordinatewiseLSTM
 from meta_keras.optimizers import OptimizerTrainer, truncations
 from meta_keras.problems import ModelProblem
@@ -29,12 +29,10 @@ def make_problem(hidden):
     )
 
 
-def make_trainer(mode, problem, steps, recompute):
-    """A compiled trainer, the same weights every time."""
+def make_trainer(mode, problem, steps, **arguments):
+    """A compiled trainer, the same weights every time; `arguments` are those it has besides."""
     keras.utils.set_random_seed(0)
-    trainer = OptimizerTrainer(
-        CoordinatewiseLSTM(), problem, unroll_steps=steps, recompute=recompute
-    )
+    trainer = OptimizerTrainer(CoordinatewiseLSTM(), problem, unroll_steps=steps, **arguments)
     trainer.compile(
         keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
         run_eagerly=mode == "eager",
@@ -43,17 +41,16 @@ def make_trainer(mode, problem, steps, recompute):
     return trainer
 
 
-def make_update(contender, hidden, steps, recompute):
+def make_update(contender, hidden, steps):
     """A function without arguments that runs one meta-step and waits for it.
 
     Args:
         contender: `"eager"`, `"graph"`, `"xla"`, or `"bare"`, the reference without Keras.
         hidden: units of the network: its size is 795 hidden + 10.
         steps: of the unrolled run, from the start of an optimization.
-        recompute: see `unroll`.
     """
     problem = make_problem(hidden)
-    trainer = make_trainer(contender, problem, steps, recompute)
+    trainer = make_trainer(contender, problem, steps)
     if contender == "bare":
         bare = BareOptimizerTrainer(trainer, problem.x, problem.y, hidden, BATCH)
         start, seed = problem.initial_parameters(0), tf.constant(0, tf.int64)

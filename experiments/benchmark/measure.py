@@ -1,97 +1,39 @@
-"""One measurement of `experiments.benchmark`, in this process: one of the functions `measure...`.
+"""One measurement in this process, by one of the functions `measure...`; prints JSON.
 
-python -m experiments.measurements '{"measure": {...}}'     # arguments; prints JSON
+python -m experiments.benchmark.measure '{"measure_few_shot": {...}}'     # its arguments
 """
 
 import itertools
 import json
+import pathlib
+import re
 import resource
 import sys
 import time
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from experiments import optimizer_measurements
-from experiments.bare_tensorflow import BareTensorFlow
+from experiments.benchmark import few_shot_contenders, optimizer_contenders
+from experiments.benchmark.few_shot_contenders import KSHOT, NQUERY, NWAY
 from meta_keras import data
-from meta_keras.learners import LSTMMetaLearner
-from meta_keras.networks import conv4
 from meta_keras.optimizers import truncations
 
-NWAY, KSHOT, NQUERY, POOL = 5, 1, 15, 16  # POOL: different batches of episodes
 WARM_UP = 3
-
-
-def make_learner(mode, order, steps):
-    """A freshly initialised, compiled learner, the same weights every time."""
-    keras.utils.set_random_seed(0)
-    learner = LSTMMetaLearner(conv4(NWAY), inner_steps=steps, second_order=order == 2)
-    learner.compile(
-        keras.optimizers.Adam(1e-3, global_clipnorm=0.25),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        run_eagerly=mode == "eager",
-        jit_compile=mode == "xla",
-    )
-    return learner
-
-
-def make_episodes(meta_batch):
-    """An endless dataset of batches `(x, y)` of episodes of random pictures."""
-    rng = np.random.default_rng(0)
-    episodes = POOL * meta_batch
-
-    def pictures(per_class):
-        return rng.uniform(size=(episodes, NWAY * per_class, 28, 28, 1)).astype("float32")
-
-    def labels(per_class):
-        return np.tile(np.arange(NWAY, dtype="int32").repeat(per_class), (episodes, 1))
-
-    x = {
-        "support_images": pictures(KSHOT),
-        "support_labels": labels(KSHOT),
-        "query_images": pictures(NQUERY),
-    }
-    dataset = tf.data.Dataset.from_tensor_slices((x, labels(NQUERY)))
-    return dataset.batch(meta_batch, drop_remainder=True).repeat()
-
-
-def make_update(contender, order, steps, meta_batch):
-    """Builds one contender and runs its first update.
-
-    Args:
-        contender: `"eager"`, `"graph"`, `"xla"`, or `"bare"`, the reference without Keras
-            (first order).
-        order: 1 or 2, of the meta-gradient.
-        steps: T.
-        meta_batch: episodes an update.
-
-    Returns:
-        `(update, seconds)`: a function without arguments that runs one update and waits for it,
-        and how long the first one took, tracing and compiling included.
-    """
-    episodes = make_episodes(meta_batch)
-    iterator = iter(episodes)
-    if contender == "bare":
-        bare = BareTensorFlow(make_learner("graph", order, steps))
-        start = time.perf_counter()
-        bare.train_step(*next(iterator)).numpy()
-        return lambda: bare.train_step(*next(iterator)).numpy(), time.perf_counter() - start
-    learner = make_learner(contender, order, steps)
-    start = time.perf_counter()
-    learner.fit(episodes, steps_per_epoch=1, verbose=0)
-    seconds = time.perf_counter() - start
-    return lambda: float(learner.train_function(iterator)["loss"]), seconds
 
 
 def peak_mib():
     """The most memory this process ever held."""
+    status = pathlib.Path("/proc/self/status")
+    found = status.exists() and re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+    if found:
+        return int(found[1]) / 2**10
+    # On Linux the second choice: there it counts what the parent held when it started this one.
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def measure(contenders, order, steps, meta_batch, updates, threads):
+def measure_few_shot(contenders, order, steps, meta_batch, updates, threads):
     """Times contenders that take turns, update by update.
 
     Returns:
@@ -100,7 +42,9 @@ def measure(contenders, order, steps, meta_batch, updates, threads):
         rose after the first tenth of the updates.
     """
     set_threads(threads)
-    made = {name: make_update(name, order, steps, meta_batch) for name in contenders}
+    made = {
+        name: few_shot_contenders.make_update(name, order, steps, meta_batch) for name in contenders
+    }
     seconds, settled_mib = take_turns({name: update for name, (update, _) in made.items()}, updates)
     return {
         "first_call_seconds": {name: first for name, (_, first) in made.items()},
@@ -138,10 +82,7 @@ def measure_optimizer(contenders, hidden, steps, updates, threads):
         JSON-able dict with `step_seconds`: for every contender the list of its times.
     """
     set_threads(threads)
-    made = {
-        name: optimizer_measurements.make_update(name, hidden, steps, recompute=False)
-        for name in contenders
-    }
+    made = {name: optimizer_contenders.make_update(name, hidden, steps) for name in contenders}
     return {"step_seconds": take_turns(made, updates)[0], "peak_mib": peak_mib()}
 
 
@@ -153,8 +94,8 @@ def measure_recompute(hidden, steps, recompute, updates, threads):
         memory over what it has when everything is built and traced; `peak_mib`.
     """
     set_threads(threads)
-    problem = optimizer_measurements.make_problem(hidden)
-    trainer = optimizer_measurements.make_trainer("graph", problem, steps, recompute)
+    problem = optimizer_contenders.make_problem(hidden)
+    trainer = optimizer_contenders.make_trainer("graph", problem, steps, recompute=recompute)
     step = tf.function(trainer.train_step)
     batch = next(iter(truncations(1, steps, steps)))
     step.get_concrete_function(batch)
@@ -172,7 +113,7 @@ def measure_pipeline(episodes, threads):
 
     Args:
         episodes: how many to time.
-        threads: as in `measure`.
+        threads: dict of `intra_op` and `inter_op`, numbers of TensorFlow's threads; 0: its choice.
 
     Returns:
         JSON-able dict with `episodes_per_second`.
@@ -198,6 +139,6 @@ def set_threads(threads):
 
 if __name__ == "__main__":
     [(name, arguments)] = json.loads(sys.argv[1]).items()
-    functions = (measure, measure_pipeline, measure_optimizer, measure_recompute)
+    functions = (measure_few_shot, measure_pipeline, measure_optimizer, measure_recompute)
     result = {function.__name__: function for function in functions}[name](**arguments)
     print(json.dumps(result))

@@ -1,6 +1,6 @@
 """The LSTM meta-learner's training step written by hand, without Keras and without `meta_keras`.
 
-The yardstick of `experiments.benchmark`: the arithmetic of `LSTMMetaLearner(conv4(5))` trained in
+The yardstick of few-shot training: the arithmetic of `LSTMMetaLearner(conv4(5))` trained in
 first order with Adam and a clipped gradient, and nothing else. It reads its initial weights from a
 learner, so that both can be compared number by number.
 """
@@ -9,7 +9,8 @@ import math
 
 import tensorflow as tf
 
-P = 10.0  # of the log-and-sign preprocessing
+from experiments.benchmark.bare_common import ClippedAdam, cross_entropy, log_and_sign
+
 BLOCK_SHAPES = [(3, 3, 32, 32), (32,), (32,), (32,)]  # kernel, bias, scale, offset
 SHAPES = [(3, 3, 1, 32), *BLOCK_SHAPES[1:], *BLOCK_SHAPES * 3, (32, 5), (5,)]
 SIZES = [math.prod(shape) for shape in SHAPES]
@@ -25,15 +26,6 @@ def conv4(theta, x):
         x = tf.nn.relu(tf.nn.batch_normalization(x, mean, variance, offset, scale, 1e-3))
         x = tf.nn.max_pool2d(x, 2, 2, "VALID")
     return tf.reshape(x, [-1, 32]) @ weights[-2] + weights[-1]
-
-
-def cross_entropy(labels, logits):
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-
-
-def log_and_sign(x):
-    magnitude = tf.math.log(tf.maximum(tf.abs(x), math.exp(-P))) / P
-    return tf.stack([magnitude, tf.clip_by_value(x * math.exp(P), -1.0, 1.0)])
 
 
 def adapt(theta, cell, images, labels, steps):
@@ -71,7 +63,7 @@ def gate(w, b, h, theta, previous):
     return tf.sigmoid(from_h + w[-2] * theta + w[-1] * previous + b)
 
 
-class BareTensorFlow:
+class BareFewShotTrainer:
     """Meta-learner and its training, ten lines of TensorFlow around `adapt`.
 
     Args:
@@ -102,25 +94,3 @@ class BareTensorFlow:
         loss, gradients = self.loss_and_gradients(x, y)
         self.adam(gradients, clip_norm=0.25)
         return loss
-
-
-class ClippedAdam:
-    """Adam with the published settings on gradients of a bounded global norm.
-
-    Args:
-        variables: list of `tf.Variable`.
-    """
-
-    def __init__(self, variables):
-        self.variables = variables
-        self.moments = [(tf.Variable(0 * w), tf.Variable(0 * w)) for w in variables]
-        self.updates = tf.Variable(0.0)
-
-    def __call__(self, gradients, clip_norm):
-        gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
-        t = self.updates.assign_add(1.0)
-        rate = 1e-3 * tf.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-        for variable, gradient, (m, v) in zip(self.variables, gradients, self.moments, strict=True):
-            m.assign_add(0.1 * (gradient - m))
-            v.assign_add(0.001 * (gradient**2 - v))
-            variable.assign_sub(rate * m / (tf.sqrt(v) + 1e-7))
