@@ -8,8 +8,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from meta_keras.data import load_characters
+from meta_keras.training import runtime
 
 # What this process's TensorFlow started with: importing a program may add to it.
 ENVIRONMENT = dict(os.environ)
@@ -70,6 +72,24 @@ def any_data(request):
         return "omniglot", request.getfixturevalue("omniglot_dir")
     except pytest.skip.Exception:
         return "glyphs", request.getfixturevalue("glyphs_dir")
+
+
+@pytest.fixture
+def plain_runtime(monkeypatch):
+    """Runs in this process seed everything, but change nothing else of TensorFlow's."""
+
+    def set_up(seed, *_):
+        keras.utils.set_random_seed(seed)
+
+    monkeypatch.setattr(runtime, "set_up", set_up)
+
+
+@pytest.fixture
+def eagerly():
+    """Without graphs: tracing them would take longer than the few episodes do."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

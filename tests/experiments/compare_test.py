@@ -1,19 +1,14 @@
 """Tests of the comparison through its command line."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
-from absl.testing import flagsaver
 
 from experiments import compare, program
-
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+from meta_keras.errors import SettingError
 
 
 @pytest.fixture
@@ -50,18 +45,12 @@ def run(tmp_path, capsys):
     """Function that runs the program in this process: what it prints."""
 
     def run(*paths, plot=None):
-        with flagsaver.flagsaver():
-            plot = plot or tmp_path / "plot.png"
-            arguments = flags.FLAGS(["compare", *map(str, paths), f"--plot={plot}"])
-            compare.main(arguments[1:])
+        plot = plot or tmp_path / "plot.png"
+        values = program.parse(compare.define_flags, [f"--plot={plot}"])
+        compare.main(values, list(map(str, paths)))
         return capsys.readouterr().out
 
     return run
-
-
-def call(*arguments):
-    command = [sys.executable, "-m", "experiments.compare", *map(str, arguments)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
 
 
 def rows(output):
@@ -71,9 +60,9 @@ def rows(output):
     return {cells[0]: dict(zip(head, cells, strict=True)) for cells in body}
 
 
-def test_command_line(write, tmp_path):
+def test_command_line(write, call, tmp_path):
     paths = write("second", method="lstm"), write("first", test_accuracy=0.98) / "results.json"
-    done = call(*paths, f"--plot={tmp_path / 'plot.png'}")
+    done = call("compare", *paths, f"--plot={tmp_path / 'plot.png'}")
     assert done.returncode == 0, done.stderr[-2000:]
     table = rows(done.stdout)
     assert list(table) == ["first", "second"]
@@ -85,7 +74,7 @@ def test_command_line(write, tmp_path):
     assert picture.shape[1] == 1200
     assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
 
-    done = call(tmp_path / "nothing")
+    done = call("compare", tmp_path / "nothing")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "nothing: there is no such file" in done.stderr
@@ -137,7 +126,7 @@ def test_order_and_duplicates(write, run):
 def test_other_files(run, tmp_path, content, words):
     file = tmp_path / "results.json"
     file.write_text(content)
-    with pytest.raises(program.UsageError) as error:
+    with pytest.raises(SettingError) as error:
         run(file)
     assert str(file) in str(error.value) and words in str(error.value)
     assert not (tmp_path / "plot.png").exists()
@@ -148,9 +137,8 @@ def test_folder_of_all_runs(write, run, tmp_path, capsys):
     paths = [write("good"), write("shotless", experiment="zero_shot", kshot=0)]
     paths.append(write("optimizer", experiment="learn_to_optimize"))
     (tmp_path / "unfinished").mkdir()
-    with flagsaver.flagsaver():
-        flags.FLAGS(["compare", f"--plot={tmp_path / 'plot.png'}"])
-        compare.main([*map(str, paths), str(tmp_path / "unfinished")])
+    values = program.parse(compare.define_flags, [f"--plot={tmp_path / 'plot.png'}"])
+    compare.main(values, [*map(str, paths), str(tmp_path / "unfinished")])
     printed = capsys.readouterr()
     table = rows(printed.out)
     assert set(table) == {"good", "shotless"}
@@ -158,7 +146,7 @@ def test_folder_of_all_runs(write, run, tmp_path, capsys):
     assert "zero-shot: no figure" in table["shotless"]["remark"]
     assert "unfinished has no results.json" in printed.err
     assert "'learn_to_optimize', which has no accuracies" in printed.err
-    with pytest.raises(program.UsageError, match="none of these is a finished run"):
+    with pytest.raises(SettingError, match="none of these is a finished run"):
         run(tmp_path / "unfinished", tmp_path / "optimizer")
 
 
@@ -173,17 +161,17 @@ def test_folder_of_all_runs(write, run, tmp_path, capsys):
     ],
 )
 def test_damaged_results(write, run, changes, words):
-    with pytest.raises(program.UsageError, match=f"is damaged.*{words}"):
+    with pytest.raises(SettingError, match=f"is damaged.*{words}"):
         run(write("good"), write("bad", **changes))
 
 
 def test_nothing_to_compare(run):
-    with pytest.raises(program.UsageError, match=r"name the results\.json"):
+    with pytest.raises(SettingError, match=r"name the results\.json"):
         run()
 
 
 def test_plot_that_cannot_be_written(write, run, tmp_path):
-    with pytest.raises(program.UsageError, match="cannot be written"):
+    with pytest.raises(SettingError, match="cannot be written"):
         run(write("it"), plot=tmp_path / "missing" / "plot.png")
     with pytest.raises(flags.Error, match=r"must end in \.png"):
         run(write("other"), plot="plot.pdf")

@@ -1,93 +1,104 @@
-"""What tests of the few-shot program share: its flags and runs of it, in this process."""
+"""What tests of the programs share: runs of them in this process, and refusals."""
 
-import json
+import contextlib
+import os
+import pathlib
+import subprocess
+import sys
 
-import keras
-import numpy as np
 import pytest
-import tensorflow as tf
 from absl import flags
-from absl.testing import flagsaver
 
-from experiments import few_shot, few_shot_learner, program
+from experiments import few_shot, program
+from meta_keras.errors import UserError
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def run(any_data, monkeypatch):
-    """Function `(logdir, *flags)` that runs the program; returns what `results.json` holds.
-
-    Without graphs: tracing them would take longer than the few episodes do.
-    """
+def run(any_data, plain_runtime, eagerly):
+    """Function `(logdir, *flags)` that runs the few-shot program; its results."""
     dataset, folder = any_data
-    monkeypatch.setattr(
-        few_shot, "set_up_runtime", lambda: keras.utils.set_random_seed(flags.FLAGS.seed)
-    )
 
     def run(logdir, *arguments):
-        with flagsaver.flagsaver():
-            data = [f"--dataset={dataset}", f"--data_dir={folder}", f"--logdir={logdir}"]
-            flags.FLAGS(["few_shot", *data, *map(str, arguments)])
-            few_shot.main()
-        return json.loads((logdir / "results.json").read_text())
+        data = [f"--dataset={dataset}", f"--data_dir={folder}", f"--logdir={logdir}"]
+        values = program.parse(few_shot.define_flags, [*data, *map(str, arguments)])
+        return few_shot.main(values)
 
-    tf.config.run_functions_eagerly(True)
-    yield run
-    tf.config.run_functions_eagerly(False)
+    return run
 
 
 @pytest.fixture
-def applied():
-    """Function: the values of all flags once the method's are applied."""
+def refuse(plain_runtime):
+    """Function `(module, *flags)`: the message with which a program refuses its flags."""
 
-    def applied(*arguments):
-        with flagsaver.flagsaver():
-            flags.FLAGS(["few_shot", *map(str, arguments)])
-            few_shot_learner.apply_method()
-            few_shot.check_flags()
-            return program.module_flags("experiments.few_shot")
+    def refuse(module, *arguments):
+        names = []
+        with pytest.raises((flags.Error, UserError)) as error:
+            values = program.parse(module.define_flags, list(map(str, arguments)))
+            names = list(values)
+            module.main(values)
+        return program.in_flags(str(error.value), names)
 
-    return applied
-
-
-@pytest.fixture
-def new_learner():
-    """Function: a compiled learner as the flags say."""
-
-    def new_learner(*arguments):
-        with flagsaver.flagsaver():
-            flags.FLAGS(["few_shot", *map(str, arguments)])
-            few_shot_learner.apply_method()
-            learner = few_shot_learner.new_learner()
-            few_shot.compile_learner(learner, 10)
-            return learner
-
-    return new_learner
+    return refuse
 
 
-@pytest.fixture
-def check_resuming(run, tmp_path, monkeypatch):
-    """Function that compares a run of two validations with one interrupted after the first."""
+@pytest.fixture(scope="session")
+def call():
+    """Function `(program, *arguments)`: the finished process of a program."""
 
-    def check(*arguments, **tolerance):
-        run(tmp_path / "whole", *arguments)
-        begin = few_shot.callbacks.Progress.on_epoch_begin
-
-        def stop(self, epoch, logs=None):
-            if epoch == 1:
-                raise KeyboardInterrupt
-            begin(self, epoch, logs)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(few_shot.callbacks.Progress, "on_epoch_begin", stop)
-            with pytest.raises(KeyboardInterrupt):
-                run(tmp_path / "parts", *arguments)
-        assert not (tmp_path / "parts" / "results.json").exists()
-        run(tmp_path / "parts", *arguments)
-        whole, parts = (
-            keras.models.load_model(tmp_path / name / "checkpoints" / "000002" / "learner.keras")
-            for name in ("whole", "parts")
+    def call(name, *arguments):
+        return subprocess.run(
+            [sys.executable, "-m", f"experiments.{name}", *map(str, arguments)],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
-        for one, other in zip(whole.variables, parts.variables, strict=True):
-            np.testing.assert_allclose(one.numpy(), other.numpy(), **tolerance)
 
-    return check
+    return call
+
+
+@pytest.fixture(scope="session")
+def succeed(call):
+    """Function: the standard output of a program that must succeed."""
+
+    def succeed(name, *arguments):
+        done = call(name, *arguments)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return succeed
+
+
+@pytest.fixture(scope="session")
+def fail(call):
+    """Function: the message of a program that must end as a user's mistake, without traceback."""
+
+    def fail(name, *arguments):
+        done = call(name, *arguments)
+        assert done.returncode in (1, 2), done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        message = done.stderr[-1500:]
+        assert message.count("\n") < 25
+        return message
+
+    return fail
+
+
+@pytest.fixture
+def start():
+    """Function: a started process of a program; it is killed when the test ends."""
+    with contextlib.ExitStack() as stack:
+
+        def start(name, *arguments):
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"experiments.{name}", *map(str, arguments)],
+                cwd=REPOSITORY,
+                env=os.environ,
+                stdout=subprocess.DEVNULL,
+            )
+            stack.callback(process.kill)
+            return process
+
+        yield start
