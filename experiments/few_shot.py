@@ -29,7 +29,7 @@ def define_flags(values):
 
 def main(values):
     settings = recipe_flags.given(RECIPES, values)
-    recipe_flags.fit(recipes.recipe(values.method, **settings), values)
+    return recipe_flags.fit(recipes.recipe(values.method, **settings), values)
 
 
 if __name__ == "__main__":

@@ -125,33 +125,32 @@ def main(values):
     def in_words(steps):
         return f"more than {values.steps}" if steps is None else steps
 
-    results = {"learned": measure(lambda: LearnedOptimizer(learned.cell))}
-    target = target_loss(results["learned"])
+    losses = {"learned": measure(lambda: LearnedOptimizer(learned.cell))}
+    target = target_loss(losses["learned"])
     print(f"learned: loss {target:.4f} after {TARGET_STEPS} steps")
     needed = {}
     for rate in RATES:
         name = f"Adam {rate:g}"
-        results[name] = measure(lambda rate=rate: keras.optimizers.Adam(rate))
-        needed[name] = steps_to(target, results[name])
+        losses[name] = measure(lambda rate=rate: keras.optimizers.Adam(rate))
+        needed[name] = steps_to(target, losses[name])
         print(f"{name}: {in_words(needed[name])} steps to that loss", flush=True)
-    best = best_of(needed, results)
-    table = {name: _curve(results[name]) for name in ("learned", best)}
+    best = best_of(needed, losses)
+    table = {name: _curve(losses[name]) for name in ("learned", best)}
     plots.save_figure(folder / "curves", plots.loss_curves_figure(table))
-    files.write_json(
-        folder / "results.json",
-        {
-            "experiment": "fit_mnist",
-            "preset": values.preset,
-            "runs": values.runs,
-            "seed": values.seed,
-            "target_loss": target,
-            "adam_steps": needed,
-            "optimizers": table,
-            "versions": files.versions(),
-        },
-    )
+    results = {
+        "experiment": "fit_mnist",
+        "preset": values.preset,
+        "runs": values.runs,
+        "seed": values.seed,
+        "target_loss": target,
+        "adam_steps": needed,
+        "optimizers": table,
+        "versions": files.versions(),
+    }
+    files.write_json(folder / "results.json", results)
     steps = in_words(needed[best])
     print(f"Adam at its best ({best}) needs {steps} steps. Curves: {folder / 'curves.png'}")
+    return results
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def define_flags(values):
 
 def main(values):
     recipe = RECIPES["coordinatewise_lstm"](**recipe_flags.given(RECIPES, values))
-    recipe_flags.fit(recipe, values)
+    return recipe_flags.fit(recipe, values)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ def run(main, define, takes_arguments=False):
     """Runs an absl program; a user's mistake ends it with a message and exit code 2.
 
     Args:
-        main: function of the `FlagValues` (and of the list of arguments that are not flags); what
-            it returns is the exit code, None means 0.
+        main: function of the `FlagValues` (and of the list of arguments that are not flags). If it
+            returns an int, that is the exit code, which else is 0.
         define: function that defines the program's flags in given `FlagValues`.
         takes_arguments: whether `main` takes arguments.
     """
@@ -23,11 +23,10 @@ def run(main, define, takes_arguments=False):
         logging.use_absl_handler()
         logging.set_verbosity(logging.WARNING)
         try:
-            if takes_arguments:
-                return main(flags.FLAGS, argv[1:])
-            if len(argv) > 1:
+            if len(argv) > 1 and not takes_arguments:
                 raise SettingError(f"unexpected arguments: {' '.join(argv[1:])}; see --help.")
-            return main(flags.FLAGS)
+            found = main(flags.FLAGS, *([argv[1:]] if takes_arguments else []))
+            return found if isinstance(found, int) else 0
         except (UserError, flags.Error) as error:
             message = in_flags(str(error), list(flags.FLAGS))
             print(f"\n{type(error).__name__}: {message}", file=sys.stderr)

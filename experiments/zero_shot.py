@@ -20,7 +20,7 @@ def define_flags(values):
 
 def main(values):
     settings = recipe_flags.given(RECIPES, values)
-    recipe_flags.fit(recipes.recipe("zero_shot", **settings), values)
+    return recipe_flags.fit(recipes.recipe("zero_shot", **settings), values)
 
 
 if __name__ == "__main__":

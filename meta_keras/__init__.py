@@ -2,7 +2,17 @@
 
 import importlib
 
-from meta_keras import data, errors, layers, learners, metrics, networks, optimizers, presets, problems
+from meta_keras import (
+    data,
+    errors,
+    layers,
+    learners,
+    metrics,
+    networks,
+    optimizers,
+    presets,
+    problems,
+)
 from meta_keras.learners import (
     MAML,
     EpisodicLearner,

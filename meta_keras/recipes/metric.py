@@ -93,9 +93,7 @@ class Matching(EmbeddingRecipe):
     )  # fmt: skip
 
     temperature: float = setting(0.1, "What logits are divided by.", above=0, brought=True)
-    full_context: bool = setting(
-        False, "Embeddings that see the whole support set.", brought=True
-    )
+    full_context: bool = setting(False, "Embeddings that see the whole support set.", brought=True)
 
     def new_learner(self):
         return MatchingNetwork(self.embedding(), self.temperature, self.full_context)

@@ -144,9 +144,7 @@ def _generalization(recipe, cell, folder, verbose):
         return None
     tables = {}
     for description, (problem, steps) in mnist_transfer_set(recipe.data_dir).items():
-        tables[description] = baselines.comparison(
-            cell, problem, steps, recipe.generalize_runs
-        )
+        tables[description] = baselines.comparison(cell, problem, steps, recipe.generalize_runs)
         if verbose:
             optimizer_report.print_transfer(description, tables[description])
     plots.save_figure(folder / "generalization", plots.loss_curves_panels(tables))

@@ -85,7 +85,9 @@ def write_settings(folder, values, deciding):
     """
     rows = [f"| {name} | {value} |" for name, value in sorted(values.items())]
     parameters = {
-        name: value for name, value in deciding.items() if isinstance(value, (bool, int, float, str))
+        name: value
+        for name, value in deciding.items()
+        if isinstance(value, (bool, int, float, str))
     }
     with tf.summary.create_file_writer(str(folder / "validation")).as_default(step=0):
         tf.summary.text("flags", "\n".join(["| flag | value |", "|---|---|", *rows]))

@@ -30,7 +30,10 @@ from meta_keras import LSTMMetaLearner, networks, recipes
         (["--method=matching", "--temperature=0"], "temperature"),
         (["--method=siamese", "--jit_compile"], "--jit_compile does not apply to --method=siamese"),
         (["--method=maml", "--temperature=0.1"], "--temperature=0.1 does not apply to --method=ma"),
-        (["--method=maml", "--second_order"], "--second_order=True does not apply to --method=maml"),
+        (
+            ["--method=maml", "--second_order"],
+            "--second_order=True does not apply to --method=maml",
+        ),
         (["--inner_learning_rate=1"], "--inner_learning_rate=1.0 does not apply to --method=lstm"),
     ],
 )

@@ -1,0 +1,121 @@
+"""Tests of the learned optimizer's recipe: its defaults, its baselines, its transfer set."""
+
+import json
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+from meta_keras import problems, recipes
+from meta_keras.optimizers import baselines
+from meta_keras.recipes import optimizer_run
+
+TINY = {
+    "units": (4,),
+    "optimizations": 2,
+    "validation_interval": 1,
+    "steps": 4,
+    "unroll_steps": 2,
+    "validation_runs": 2,
+    "test_runs": 2,
+    "test_steps": 5,
+}
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        ("quadratic", ("rnnprop", 0.1, 0.0, 3000, False, "equal", 100, 20, 100)),
+        ("mnist", ("combined", 0.03, 0.1, 400, True, "linear", 50, 20, 100)),
+        ("glyphs", ("combined", 0.01, 0.0, 400, False, "equal", 50, 10, 20)),
+    ],
+)
+def test_defaults_of_a_problem(problem, expected):
+    recipe = recipes.recipe("coordinatewise_lstm", problem=problem)
+    names = "preprocessing output_scale gradient_rate optimizations second_order loss_weights "
+    names += "validation_interval validation_runs test_runs"
+    assert tuple(getattr(recipe, name) for name in names.split()) == expected
+
+
+def test_what_is_trained():
+    recipe = recipes.recipe("coordinatewise_lstm", **TINY, random_scale=1.0, loss_weights="linear")
+    trainer = recipe.learner()
+    assert isinstance(trainer.problem, problems.RandomlyScaled)
+    assert isinstance(trainer.validation_problem, problems.Quadratic)
+    np.testing.assert_allclose(trainer.loss_weights, [0.4, 0.8, 1.2, 1.6])
+    assert [int(x["step"][0]) for x in recipe.episodes("train")] == [0, 2, 0, 2]
+    assert [int(x["step"][0]) for x in recipe.episodes("train", 1, start=3)] == [2]
+    assert recipe.loss() is None
+
+
+def test_runs_from_python(plain_runtime, tmp_path, capsys):
+    recipe = recipes.recipe("coordinatewise_lstm", **TINY)
+    results = recipe.fit(tmp_path / "run", verbose=False)
+    assert capsys.readouterr().out == ""
+    assert results == json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["train_updates"] == 4
+
+
+def test_training_and_test_optimizations_never_meet():
+    recipe = recipes.recipe("coordinatewise_lstm", **TINY, seed=0)
+    trained = {int(x["seed"][0]) for x in recipe.episodes("train")}
+    streams = [set(baselines.seeds(stream, 1000)) for stream in baselines.STREAMS]
+    for number, stream in enumerate(streams):
+        assert not stream & trained
+        assert not any(stream & other for other in streams[:number])
+
+
+@pytest.mark.parametrize(
+    ("settings", "anew"),
+    [
+        ({}, False),
+        ({"optimizations": 7, "validation_interval": 7}, False),
+        ({"problem": "mnist"}, True),
+        ({"variant": "uniform"}, True),
+        ({"steps": 8, "test_steps": 8}, True),
+        ({"seed": 1}, True),
+        ({"test_runs": 9}, True),
+    ],
+)
+def test_baselines_are_tuned_once_for_the_same_problem(monkeypatch, tmp_path, settings, anew):
+    calls = []
+
+    def tuned_baselines(*arguments):
+        calls.append(arguments)
+        return {}
+
+    monkeypatch.setattr(baselines, "tuned_baselines", tuned_baselines)
+    monkeypatch.setattr(problems, "mnist_mlp", lambda data_dir: None)
+    for changes in ({}, settings):
+        recipe = recipes.recipe("coordinatewise_lstm", **{**TINY, **changes})
+        optimizer_run.tuned_baselines(recipe, tmp_path, lambda text: None)
+    assert len(calls) == 1 + anew
+
+
+def test_transfer_set_of_mnist(plain_runtime, omniglot_dir, tmp_path, monkeypatch, capsys):
+    if not (pathlib.Path(omniglot_dir) / "mnist").is_dir():
+        pytest.skip("MNIST is not prepared beside Omniglot")
+    whole = problems.mnist_transfer_set(omniglot_dir)
+    assert {name: (problem.size, steps) for name, (problem, steps) in whole.items()} == {
+        "200 steps": (15910, 200),
+        "1,000 steps": (15910, 1000),
+        "40 hidden units": (31810, 100),
+        "two hidden layers": (16330, 100),
+        "ReLU": (15910, 100),
+    }
+    shorter = {name: (whole[name][0], 4) for name in ("two hidden layers", "ReLU")}
+    monkeypatch.setattr(optimizer_run, "mnist_transfer_set", lambda data_dir: shorter)
+    monkeypatch.setattr(baselines, "RATES", [0.1, 1.0])
+    keras.utils.set_random_seed(0)
+    recipe = recipes.recipe(
+        "coordinatewise_lstm", **TINY, problem="mnist", generalize=True, generalize_runs=2,
+        data_dir=omniglot_dir,
+    )  # fmt: skip
+    found = recipe.fit(tmp_path / "run")["generalization"]
+    assert list(found) == ["two hidden layers", "ReLU"]
+    for result in found.values():
+        assert (result["steps"], result["runs"]) == (4, 2)
+        assert list(result["optimizers"]) == ["learned", "SGD", "Nesterov", "RMSprop", "Adam"]
+    assert capsys.readouterr().out.count("Not trained for: ") == 2
+    assert (tmp_path / "run" / "generalization.png").read_bytes()[:4] == b"\x89PNG"
