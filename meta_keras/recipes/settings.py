@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import functools
+import inspect
 import math
 import numbers
 import types
@@ -82,7 +83,7 @@ def fixed(value, help):
 
 
 def kind_of(annotation):
-    """`(type, whether None is allowed)` of a field's annotation; `tuple` stands for `(int, ...)`."""
+    """`(type, whether None is allowed)` of a field's annotation; `tuple` is of integers."""
     options = [annotation]
     if isinstance(annotation, types.UnionType):
         options = list(typing.get_args(annotation))
@@ -152,7 +153,7 @@ class Settings:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        annotations = dict(cls.__dict__.get("__annotations__", {}))
+        annotations = dict(inspect.get_annotations(cls))
         for name, field in getattr(cls, "__dataclass_fields__", {}).items():
             own_default = name in vars(cls) and name not in annotations
             if own_default and "setting" in field.metadata:

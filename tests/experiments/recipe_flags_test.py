@@ -23,7 +23,7 @@ def test_a_flag_a_setting(module):
 def test_recipes_that_share_a_setting_agree_on_what_is_allowed(module):
     seen = {}
     for cls in module.RECIPES.values():
-        for name, (field, about) in recipes.settings_of(cls).items():
+        for name, (_, about) in recipes.settings_of(cls).items():
             if about.fixed:
                 continue
             allowed = (about.at_least, about.at_most, about.above, about.choices, about.help)
