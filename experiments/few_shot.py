@@ -12,7 +12,7 @@ from experiments import program, recipe_flags
 from meta_keras import recipes
 
 RECIPES = {name: recipes.recipe_class(name) for name in recipes.few_shot_names()}
-PAPERS = "; ".join(f"{name}: {cls.__doc__.splitlines()[0]}" for name, cls in RECIPES.items())
+PAPERS = "; ".join(f"{name}: {cls.__doc__.splitlines()[0].rstrip('.')}" for name, cls in RECIPES.items())
 
 
 def define_flags(values):
@@ -20,7 +20,7 @@ def define_flags(values):
         "method",
         None,
         list(RECIPES),
-        f"{PAPERS} Default: that of --preset, else lstm.",
+        f"{PAPERS}. Default: that of --preset, else lstm.",
         flag_values=values,
     )
     recipe_flags.define(RECIPES, values)

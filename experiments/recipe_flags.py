@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from experiments.program import in_flags
 from meta_keras.errors import SettingError
 from meta_keras.recipes import settings_of
 from meta_keras.recipes.settings import kind_of
@@ -25,13 +26,13 @@ def define(recipes, values):
             if field and not about.fixed:
                 owners[method] = field, about
         if owners:
-            _define(name, owners, list(recipes), values)
+            _define(name, owners, list(recipes), names, values)
 
 
-def _define(name, owners, methods, values):
+def _define(name, owners, methods, names, values):
     field, about = next(iter(owners.values()))
     kind, _ = kind_of(field.type)
-    text = " ".join([about.help, *_only(owners, methods), _defaults(owners)])
+    text = " ".join([in_flags(about.help, names), *_only(owners, methods), _defaults(owners)])
     options = {"flag_values": values}
     if about.choices:
         flags.DEFINE_enum(name, None, list(about.choices), text, **options)
