@@ -12,7 +12,7 @@ from experiments import program, recipe_flags
 from meta_keras import recipes
 
 RECIPES = {name: recipes.recipe_class(name) for name in recipes.few_shot_names()}
-PAPERS = "; ".join(f"{name}: {cls.__doc__.splitlines()[0].rstrip('.')}" for name, cls in RECIPES.items())
+PAPERS = "; ".join(f"{name}: {cls.summary()}" for name, cls in RECIPES.items())
 
 
 def define_flags(values):

@@ -208,6 +208,11 @@ class Settings:
         """
 
     @classmethod
+    def summary(cls):
+        """The first sentence of the class's documentation, without its full stop."""
+        return cls.__doc__.splitlines()[0].rstrip(".")
+
+    @classmethod
     def refuse_unknown(cls, settings):
         """Raises a `SettingError` for names that are none of this class's settings."""
         own = [name for name, (_, about) in settings_of(cls).items() if not about.fixed]
