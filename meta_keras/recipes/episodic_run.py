@@ -2,6 +2,8 @@
 
 import pathlib
 
+import keras
+
 from meta_keras import files, metrics
 from meta_keras.training import run_folder, runtime, summaries
 from meta_keras.training.checkpoint import Checkpoint
@@ -16,6 +18,7 @@ def run(recipe, logdir, resume, eval_only, verbose):
     begun = run_folder.saved_settings(logdir)
     untrained = recipe.learner() if recipe.preset else None
     recipe.use_data(recipe.load_data((begun or {}).get("dataset")))
+    keras.utils.set_random_seed(recipe.seed)  # Preparing data may have drawn random numbers.
     say(f"{recipe.task()} on {recipe.protocol()}.")
     checkpoint = Checkpoint(logdir / "checkpoints")
     if eval_only and not begun:
