@@ -17,10 +17,9 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import flags
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from experiments import program, published
+from meta_keras import plots
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("plot", "comparison.png", "The PNG file to draw.")
@@ -143,28 +142,20 @@ def figure(runs):
     Returns:
         A `matplotlib.figure.Figure`.
     """
-    drawing = Figure(figsize=(8, 1.4 + 0.42 * len(runs)), layout="constrained")
-    FigureCanvasAgg(drawing)
-    axes = drawing.subplots()
-    for height, results in enumerate(runs):
-        accuracy, ci95 = 100 * results["test_accuracy"], 100 * results["test_ci95"]
-        axes.errorbar(accuracy, height, xerr=ci95, fmt="o", color="C0", capsize=3)
+    rows = []
+    for results in runs:
         known, _ = published.compare(results)
-        if known:
-            axes.errorbar(
-                known[0], height + 0.25, xerr=known[1], fmt="D", color="C1", mfc="white", capsize=3
-            )
-    # For the legend, whichever run comes first.
-    axes.errorbar([], [], xerr=[], fmt="o", color="C0", capsize=3, label="measured")
-    axes.errorbar([], [], xerr=[], fmt="D", color="C1", mfc="white", capsize=3, label="published")
-    names = [f"{r['run']} ({r['method']})\n{task(r)}, {r['dataset']}" for r in runs]
-    axes.set_yticks(range(len(runs)), names, fontsize=8)
-    axes.set_ylim(len(runs) - 0.4, -0.6)
-    axes.set_xlabel("test accuracy, %, with 95 % interval")
-    axes.grid(axis="x", linewidth=0.4)
-    axes.spines[["top", "right"]].set_visible(False)
-    drawing.legend(loc="outside upper center", ncols=2, fontsize=8, frameon=False)
-    return drawing
+        rows.append(
+            {
+                "name": f"{results['run']} ({results['method']})\n"
+                f"{task(results)}, {results['dataset']}",
+                "accuracy": 100 * results["test_accuracy"],
+                "ci95": 100 * results["test_ci95"],
+                "published": known[0] if known else None,
+                "published_ci95": known[1] if known else None,
+            }
+        )
+    return plots.comparison_figure(rows)
 
 
 def main(paths):
@@ -183,9 +174,11 @@ def main(paths):
     runs = in_order(runs)
     print(table(runs))
     try:
-        figure(runs).savefig(FLAGS.plot, dpi=150)
+        plots.save_figure(figure(runs), FLAGS.plot)
     except OSError as error:
-        raise program.UsageError(f"--plot={FLAGS.plot} cannot be written: {error}.") from error
+        raise program.UsageError(
+            f"--plot={FLAGS.plot} cannot be written: {error.strerror}."
+        ) from error
     print(f"\nPlot: {FLAGS.plot}")
 
 

@@ -21,7 +21,8 @@ from absl import flags
 from experiments import few_shot_data, few_shot_learner, files, program, training
 from experiments.few_shot_data import make_episodes
 from experiments.few_shot_methods import METHODS
-from meta_keras import callbacks, metrics, pictures
+from meta_keras import callbacks, metrics
+from meta_keras import plots as pictures
 from meta_keras.learners import MetricLearner
 
 FLAGS = flags.FLAGS

@@ -18,7 +18,8 @@ import tensorflow as tf
 from absl import flags
 
 from experiments import files, program
-from meta_keras import LearnedOptimizer, pictures, problems
+from meta_keras import LearnedOptimizer, problems
+from meta_keras import plots as pictures
 from meta_keras.callbacks import NonFiniteLoss
 
 FLAGS = flags.FLAGS

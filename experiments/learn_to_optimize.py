@@ -27,7 +27,8 @@ from experiments import (
 )
 from experiments.optimizer_comparison import seeds
 from experiments.optimizer_training import horizons, new_trainer
-from meta_keras import LearnedOptimizer, callbacks, pictures
+from meta_keras import LearnedOptimizer, callbacks
+from meta_keras import plots as pictures
 from meta_keras.optimizers import OptimizationSummaries, truncations
 
 FLAGS = flags.FLAGS

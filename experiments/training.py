@@ -9,7 +9,8 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from experiments import files
-from meta_keras import callbacks, pictures
+from meta_keras import callbacks
+from meta_keras import plots as pictures
 
 
 def set_up_runtime(seed, meta_batch, jit_compile=False):

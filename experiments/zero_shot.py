@@ -20,7 +20,8 @@ import keras
 from absl import flags
 
 from experiments import files, program, training
-from meta_keras import callbacks, metrics, networks, pictures
+from meta_keras import callbacks, metrics, networks
+from meta_keras import plots as pictures
 from meta_keras.data.descriptors import POINTS, load_described, zero_shot_episodes
 from meta_keras.learners import ZeroShotPrototypicalNetwork
 

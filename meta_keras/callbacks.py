@@ -13,7 +13,7 @@ import types
 import keras
 import tensorflow as tf
 
-from meta_keras import pictures
+from meta_keras import plots as pictures
 from meta_keras.errors import CheckpointError, NonFiniteLoss
 
 
