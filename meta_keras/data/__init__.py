@@ -1,16 +1,12 @@
 """Character data sets and the few-shot episodes drawn from them."""
 
-from meta_keras.data.characters import (
-    Characters,
-    DatasetError,
-    choose_dataset,
-    load_characters,
-    prepare,
-)
+from meta_keras.data.characters import Characters, load_characters
 from meta_keras.data.episodes import episodes, sample_episode
 from meta_keras.data.folder import load_folder
-from meta_keras.data.ink import PictureError, read_picture
+from meta_keras.data.ink import read_picture
+from meta_keras.data.preparation import choose_dataset, prepare
 from meta_keras.data.splits import gather_classes, split_classes
+from meta_keras.errors import DatasetError, PictureError
 
 __all__ = [
     "Characters",

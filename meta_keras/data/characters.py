@@ -1,25 +1,19 @@
-"""Character data sets from TFDS as one array of small pictures, decoded once and cached."""
+"""Character data sets as one array of small pictures, decoded once and cached."""
 
 import dataclasses
 import hashlib
 import os
 import pathlib
-import tempfile
-import urllib.request
 import zipfile
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 from absl import logging
 
-from meta_keras.data import glyphs as glyphs_builder
+from meta_keras.data.preparation import open_builder, prepare
 from meta_keras.errors import DatasetError
+from meta_keras.files import replacing
 
-BUILDERS = {
-    "omniglot": lambda data_dir: tfds.builder("omniglot:3.0.0", data_dir=data_dir),
-    "glyphs": lambda data_dir: glyphs_builder.Glyphs(data_dir=data_dir),
-}
 DRAWINGS = 20  # of every character, one by each drawer
 
 
@@ -31,8 +25,8 @@ class Characters:
         dataset: name of the data set, for example `"omniglot"`.
         images: uint8 `[classes, drawings, size, size]`, ink 255 on paper 0; 20 drawings in Omniglot
             and glyphs. In a class with fewer drawings than others the rest are blank.
-        names: `[classes]` strings in the form of Omniglot's folders, `"Korean/character07"`.
-        evaluation: `[classes]` bools, whether the class is in the data set's own test split.
+        names: str `[classes]`, in the form of Omniglot's folders, `"Korean/character07"`.
+        evaluation: bool `[classes]`, whether the class is in the data set's own test split.
     """
 
     dataset: str
@@ -45,19 +39,22 @@ def load_characters(dataset="omniglot", data_dir=None, manual_dir=None, size=28)
     """Loads a data set, preparing it with TFDS and caching the decoded array as needed.
 
     Args:
-        dataset: `"omniglot"` or `"glyphs"`.
+        dataset: `"omniglot"`, 1,623 characters of 50 alphabets
+            ([Lake et al. 2015](https://www.science.org/doi/10.1126/science.aab3050)), or
+            `"glyphs"`, 1,000 invented ones that need no download.
         data_dir: TFDS folder; TFDS' own default if None.
         manual_dir: folder with the official Omniglot zips, used instead of a download after their
             checksums have been verified.
         size: side of the pictures in pixels, after area resizing.
 
     Returns:
-        `Characters`.
+        `Characters` with `images` uint8 `[classes, 20, size, size]`.
 
     Raises:
+        SettingError: there is no such data set.
         DatasetError: the data cannot be downloaded, are damaged or only half there.
     """
-    builder = _builder(dataset, data_dir)
+    builder = open_builder(dataset, data_dir)
     prepare(builder, manual_dir)
     fingerprint = _fingerprint(builder)
     cache_files = _cache_files(builder, size)
@@ -72,108 +69,8 @@ def load_characters(dataset="omniglot", data_dir=None, manual_dir=None, size=28)
     return characters
 
 
-def choose_dataset(data_dir=None, manual_dir=None):
-    """Omniglot where it is prepared or can be prepared now, else glyphs.
-
-    Without a network that is decided within seconds; where Omniglot can be downloaded, it is.
-
-    Returns:
-        `(dataset, reason)`; the reason is a sentence.
-    """
-    builder = _builder("omniglot", data_dir)
-    if builder.is_prepared():
-        return "omniglot", "Omniglot is prepared in the data folder."
-    if manual_dir:
-        return "omniglot", "Omniglot's files are in manual_dir."
-    problem = _download_problem(builder)
-    if problem:
-        return "glyphs", f"Omniglot is not prepared in {builder.data_dir} and {problem}."
-    try:
-        prepare(builder)
-    except DatasetError as error:
-        return "glyphs", str(error)
-    return "omniglot", "Omniglot was downloaded."
-
-
-def _builder(dataset, data_dir):
-    if dataset not in BUILDERS:
-        raise ValueError(f"dataset must be one of {sorted(BUILDERS)}, got {dataset!r}.")
-    try:
-        return BUILDERS[dataset](os.path.expanduser(data_dir) if data_dir else None)
-    except Exception as error:  # TFDS meets a damaged folder with many kinds of exception
-        raise DatasetError(
-            f"The {dataset} data in {data_dir or 'the TFDS folder'} cannot be opened ({error}). "
-            "Delete that copy, or name another --data_dir."
-        ) from error
-
-
-def _download_problem(builder):
-    """Why the builder's files cannot be downloaded now, or None. Answers within seconds."""
-    for url in list(builder.url_infos or ())[:1]:
-        try:
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5).close()
-        except OSError as error:
-            return f"{url} does not answer ({getattr(error, 'reason', error)})"
-    return None
-
-
-def prepare(builder, manual_dir=None):
-    """Prepares a TFDS data set unless it is prepared already.
-
-    Args:
-        builder: a `tfds.core.DatasetBuilder`.
-        manual_dir: folder with the builder's official files, used instead of a download after
-            their checksums have been verified.
-
-    Raises:
-        DatasetError: the files cannot be had, are not the official ones, or cannot be written.
-    """
-    if builder.is_prepared():
-        return
-    if manual_dir and builder.url_infos:
-        _verify_manual_files(builder, pathlib.Path(manual_dir).expanduser())
-    else:
-        # TFDS itself retries for minutes before it gives up.
-        problem = _download_problem(builder)
-        if problem:
-            raise DatasetError(
-                f"{builder.name} is not prepared in {builder.data_dir} and {problem}. Name a "
-                "prepared TFDS folder with --data_dir, or a folder with the official zip files "
-                f"with --manual_dir ({', '.join(_filenames(builder))})."
-            )
-    logging.info("Preparing %s in %s", builder.name, builder.data_dir)
-    try:
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(manual_dir=manual_dir)
-        )
-    except Exception as error:  # from the network, the disk or the archives
-        raise DatasetError(
-            f"{builder.name} could not be prepared in {builder.data_dir}: {error}"
-        ) from error
-
-
-def _filenames(builder):
-    return [info.filename for info in builder.url_infos.values()]
-
-
-def _verify_manual_files(builder, folder):
-    for info in builder.url_infos.values():
-        file = folder / info.filename
-        if not file.is_file():
-            raise DatasetError(
-                f"--manual_dir={folder} lacks {info.filename}; needed are the official "
-                f"{', '.join(_filenames(builder))}."
-            )
-        checksum = hashlib.sha256(file.read_bytes()).hexdigest()
-        if checksum != info.checksum:
-            raise DatasetError(
-                f"{file} is not the official file: its SHA-256 is {checksum}, expected "
-                f"{info.checksum}."
-            )
-
-
 def _fingerprint(builder):
-    """Names the exact data a cache was made of; checks on the way that every file is there."""
+    """Names the very data a cache was made of; checks on the way that every file is there."""
     parts = [builder.name, str(builder.version)]
     for split, info in sorted(builder.info.splits.items()):
         for path in map(pathlib.Path, info.filepaths):
@@ -196,7 +93,7 @@ def _decode(builder, size):
     names = np.full(labels.num_classes, "", dtype="U80")
     evaluation = np.zeros(labels.num_classes, bool)
 
-    def prepare(example):
+    def shrink(example):
         ink = 255.0 - tf.cast(example["image"][..., :1], tf.float32)
         ink = tf.image.resize(ink, [size, size], method="area")[..., 0]
         return (
@@ -210,7 +107,7 @@ def _decode(builder, size):
         for split in ("train", "test"):
             # In file order, so that the array does not depend on anything but the files.
             dataset = builder.as_dataset(split=split, shuffle_files=False)
-            batches = dataset.map(prepare, num_parallel_calls=2).batch(256)
+            batches = dataset.map(shrink, num_parallel_calls=2).batch(256)
             for batch in batches.as_numpy_iterator():
                 for image, label, alphabet, character in zip(*batch, strict=True):
                     if filled[label] < DRAWINGS:
@@ -257,8 +154,7 @@ def _read_cache(file, dataset, fingerprint):
 def _write_cache(file, characters, fingerprint):
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-            part = pathlib.Path(folder) / file.name
+        with replacing(file) as part:
             np.savez(
                 part,
                 fingerprint=np.array(fingerprint),
@@ -266,7 +162,6 @@ def _write_cache(file, characters, fingerprint):
                 names=characters.names,
                 evaluation=characters.evaluation,
             )
-            os.replace(part, file)
     except OSError:
         return False
     return True

@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from meta_keras.data import glyphs, strokes
-from meta_keras.data.characters import DatasetError, load_characters
+from meta_keras.data.characters import load_characters
 from meta_keras.data.episodes import check_episodes, choose
 from meta_keras.data.splits import SPLITS, gather_classes, split_classes
+from meta_keras.errors import DatasetError, SettingError
 
 POINTS = 64  # of a descriptor
 # The three Brahmic scripts are kept for the test: nothing of their kind is seen in training.
@@ -37,7 +38,8 @@ def load_described(dataset, data_dir=None, manual_dir=None, strokes_dir=None, ro
 
     `"glyphs"`: the descriptor is the class's stroke program. `"omniglot_strokes"`: it is the pen
     trajectory of one drawer; test alphabets are Balinese, Sanskrit and Tagalog, validation is
-    Early Aramaic, training Greek, Japanese, Korean and Latin.
+    Early Aramaic, training Greek, Japanese, Korean and Latin. What zero-shot learning makes of a
+    class's descriptor: [Snell et al. 2017](https://arxiv.org/abs/1703.05175), section 2.6.
 
     Args:
         dataset: `"glyphs"` or `"omniglot_strokes"`.
@@ -52,6 +54,7 @@ def load_described(dataset, data_dir=None, manual_dir=None, strokes_dir=None, ro
         Dict from `"train"`, `"validation"`, `"test"` to `DescribedClasses`.
 
     Raises:
+        SettingError: there is no such data set.
         DatasetError: the data cannot be had, or trajectories and drawings do not belong together.
     """
     if dataset == "glyphs":
@@ -80,7 +83,7 @@ def load_described(dataset, data_dir=None, manual_dir=None, strokes_dir=None, ro
             part = next((p for p in held_out if alphabet in held_out[p]), "train")
             parts[part].append(index[name])
     else:
-        raise ValueError(f"dataset must be 'glyphs' or 'omniglot_strokes', got {dataset!r}.")
+        raise SettingError(f"dataset must be 'glyphs' or 'omniglot_strokes', got {dataset!r}.")
     return {
         part: _gather(
             characters,
@@ -115,7 +118,15 @@ def _gather(characters, descriptors, classes, rotations):
 
 
 def rotate(descriptors, degrees):
-    """Turns descriptors `[..., 3]` counterclockwise by a multiple of 90, as `np.rot90` does."""
+    """Turns descriptors counterclockwise, as `np.rot90` turns pictures.
+
+    Args:
+        descriptors: float `[..., 3]`, as from `strokes.resample`.
+        degrees: a multiple of 90.
+
+    Returns:
+        An array of the same shape and dtype.
+    """
     turned = np.array(descriptors)
     for _ in range(degrees // 90 % 4):
         turned[..., 0], turned[..., 1] = turned[..., 1].copy(), -turned[..., 0]
@@ -137,7 +148,7 @@ def zero_shot_episodes(described, nway, nquery, *, seed, count, start=0, meta_ba
         `[B, N, points, 3]` and `query_images` float32 `[B, N*Q, H, W, 1]`, y int32 `[B, N*Q]`.
 
     Raises:
-        ValueError: there are not enough classes or drawings, or a number is out of range.
+        SettingError: there are not enough classes or drawings, or a number is out of range.
     """
     check_episodes(described.drawings, nway, 1, nquery, count, start, meta_batch)
     drawings, descriptors = tf.constant(described.drawings), tf.constant(described.descriptors)

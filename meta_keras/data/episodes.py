@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from meta_keras.errors import SettingError
+
 
 def sample_episode(drawings, seed, index, nway, kshot, nquery):
     """Draws episode number `index`.
@@ -72,7 +74,8 @@ def episodes(drawings, nway, kshot, nquery, *, seed, count, start=0, meta_batch=
         A `tf.data.Dataset` of `(x, y)` batches as in `EpisodicLearner`.
 
     Raises:
-        ValueError: the drawings do not suffice for N, K and Q, or a number is out of range.
+        SettingError: the drawings do not suffice for N, K and Q, or a number is out of range.
+        ValueError: the drawings have another shape or dtype.
     """
     check_episodes(drawings, nway, kshot, nquery, count, start, meta_batch)
     # As a tensor the drawings are an input of the pipeline, not a constant copied into its graph.
@@ -91,7 +94,7 @@ def episodes(drawings, nway, kshot, nquery, *, seed, count, start=0, meta_batch=
 
 
 def check_episodes(drawings, nway, kshot, nquery, count, start, meta_batch):
-    """Raises the `ValueError`s of `episodes`."""
+    """Raises the errors of `episodes`."""
     if len(drawings.shape) != 4 or drawings.dtype != "uint8":
         raise ValueError(
             "drawings must be uint8 [classes, drawings a class, H, W], got "
@@ -106,16 +109,16 @@ def check_episodes(drawings, nway, kshot, nquery, count, start, meta_batch):
         ("count", count),
     ):
         if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {name}={value}.")
+            raise SettingError(f"{name} must be at least 1, got {name}={value}.")
     if start < 0:
-        raise ValueError(f"start must not be negative, got start={start}.")
+        raise SettingError(f"start must not be negative, got start={start}.")
     if nway > num_classes:
-        raise ValueError(f"nway={nway} is more than the {num_classes} classes there are.")
+        raise SettingError(f"nway={nway} is more than the {num_classes} classes there are.")
     per_class = np.asarray(drawings).any(axis=(2, 3)).sum(axis=1).min()
     if kshot + nquery > per_class:
-        raise ValueError(
+        raise SettingError(
             f"kshot={kshot} and nquery={nquery} together need {kshot + nquery} drawings a class, "
             f"there are {per_class}."
         )
     if count % meta_batch:
-        raise ValueError(f"count={count} is not a multiple of meta_batch={meta_batch}.")
+        raise SettingError(f"count={count} is not a multiple of meta_batch={meta_batch}.")

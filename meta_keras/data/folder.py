@@ -7,8 +7,9 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from meta_keras.data.characters import Characters, DatasetError
-from meta_keras.data.ink import PictureError, read_picture
+from meta_keras.data.characters import Characters
+from meta_keras.data.ink import read_picture
+from meta_keras.errors import DatasetError, PictureError
 
 # What often lies beside pictures and is none; other files could be meant as pictures.
 NO_PICTURES = (
@@ -126,8 +127,8 @@ def load_folder(data_dir, size=28, at_least=1, because=""):
     Args:
         data_dir: path.
         size: side of the pictures in pixels.
-        at_least: number of pictures a class must have.
-        because: what that number is made of and how to lower it, for messages.
+        at_least: int, number of pictures a class must have.
+        because: str, what that number is made of and how to lower it, for messages.
 
     Returns:
         `Characters` whose `images` are `[classes, most pictures of a class, size, size]`; places

@@ -4,6 +4,8 @@ import pathlib
 
 import numpy as np
 
+from meta_keras.errors import SettingError
+
 SPLITS = ("train", "validation", "test")
 PROTOCOLS = ("random", "vinyals", "lake")
 ROTATIONS = (0, 90, 180, 270)
@@ -16,9 +18,11 @@ def split_classes(characters, protocol="random", rotations=True, split_dir=None)
         characters: `Characters`.
         protocol: `"random"`: 1100 / 100 / 423 characters (the same shares of a data set of
             another size; 3/5, 1/5, 1/5 of a user's own folder, which is small) by a fixed seed,
-            as Finn et al. 2017 do. `"vinyals"`: the lists of
-            Vinyals et al. 2016 in `split_dir`. `"lake"`: the data set's own split by alphabets
-            (background / evaluation), five background alphabets held out for validation.
+            as [Finn et al. 2017](https://arxiv.org/abs/1703.03400) do. `"vinyals"`: the lists of
+            [Vinyals et al. 2016](https://arxiv.org/abs/1606.04080) in `split_dir`. `"lake"`: the
+            data set's own split by alphabets (background / evaluation,
+            [Lake et al. 2015](https://www.science.org/doi/10.1126/science.aab3050)), five
+            background alphabets held out for validation.
         rotations: whether a character rotated by 90, 180 and 270 degrees is three classes more.
         split_dir: folder with `train.txt`, `val.txt` and `test.txt`, one
             `Alphabet/characterNN/rotDDD` a line.
@@ -27,7 +31,7 @@ def split_classes(characters, protocol="random", rotations=True, split_dir=None)
         Dict from `"train"`, `"validation"`, `"test"` to a sorted list of `(class, degrees)`.
 
     Raises:
-        ValueError: the protocol is unknown, or its lists are missing, empty, do not fit the data
+        SettingError: the protocol is unknown, or its lists are missing, empty, do not fit the data
             set or overlap.
     """
     if protocol == "vinyals":
@@ -37,10 +41,12 @@ def split_classes(characters, protocol="random", rotations=True, split_dir=None)
         parts = _random(len(characters.names), (3 / 5, 1 / 5) if own else (1100 / 1623, 100 / 1623))
     elif protocol == "lake":
         if not characters.evaluation.any():
-            raise ValueError(f"split='lake': {characters.dataset} has no test classes of its own.")
+            raise SettingError(
+                f"split='lake': {characters.dataset} has no test classes of its own."
+            )
         parts = _lake(characters)
     else:
-        raise ValueError(f"split must be one of {PROTOCOLS}, got {protocol!r}.")
+        raise SettingError(f"split must be one of {PROTOCOLS}, got {protocol!r}.")
     degrees = ROTATIONS if rotations else ROTATIONS[:1]
     return {
         name: [(int(c), d) for c in sorted(part) for d in degrees]
@@ -49,7 +55,15 @@ def split_classes(characters, protocol="random", rotations=True, split_dir=None)
 
 
 def gather_classes(characters, classes):
-    """The drawings of `(class, degrees)` pairs, uint8 `[len(classes), drawings, size, size]`."""
+    """The drawings of classes, turned.
+
+    Args:
+        characters: `Characters`.
+        classes: list of `(class, degrees)`, as from `split_classes`.
+
+    Returns:
+        uint8 `[len(classes), drawings, size, size]`.
+    """
     return np.stack(
         [np.rot90(characters.images[c], degrees // 90, axes=(1, 2)) for c, degrees in classes]
     )
@@ -75,8 +89,8 @@ def _lake(characters):
 
 def _vinyals(characters, rotations, split_dir):
     if not split_dir:
-        raise ValueError(
-            "split='vinyals' needs split_dir, the folder with train.txt, val.txt and test.txt."
+        raise SettingError(
+            "split='vinyals' needs `split_dir`, the folder with train.txt, val.txt and test.txt."
         )
     classes = {name: index for index, name in enumerate(characters.names.tolist())}
     split = {}
@@ -87,26 +101,26 @@ def _vinyals(characters, rotations, split_dir):
         try:
             lines = file.read_text().split()
         except OSError as error:
-            raise ValueError(
+            raise SettingError(
                 f"split_dir={str(split_dir)!r}: {file.name} cannot be read ({error})."
             ) from error
         split[name] = []
         for line in lines:
             character, _, rotation = line.rpartition("/rot")
             if character not in classes or rotation not in ("000", "090", "180", "270"):
-                raise ValueError(
+                raise SettingError(
                     f"{file}: {line!r} is not a class of {characters.dataset} in the form "
                     "Alphabet/characterNN/rotDDD."
                 )
             if owner.setdefault(character, name) != name:
-                raise ValueError(f"{file}: {character} is in {owner[character]!r} already.")
+                raise SettingError(f"{file}: {character} is in {owner[character]!r} already.")
             listed = (classes[character], int(rotation))
             if listed in seen:
-                raise ValueError(f"{file}: {line!r} is listed twice.")
+                raise SettingError(f"{file}: {line!r} is listed twice.")
             seen.add(listed)
             if rotations or rotation == "000":
                 split[name].append(listed)
         if not split[name]:
-            raise ValueError(f"{file} lists no class.")
+            raise SettingError(f"{file} lists no class.")
         split[name].sort()
     return split

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras import pictures
 from meta_keras.optimizers.trainer import loss_curves
 from meta_keras.unroll import unroll
 
@@ -61,6 +60,8 @@ class OptimizationSummaries(keras.callbacks.Callback):
         with self.writers["validation"].as_default(step=step):
             tf.summary.scalar("meta_loss", logs["val_loss"])
             tf.summary.scalar("final_loss", curves[:, -1].mean())
+            from meta_keras import plots as pictures  # loads matplotlib
+
             figure = pictures.loss_curves_figure({"learned": learned, **self._curves}, self.steps)
             tf.summary.image("optimizations", pictures.figure_pixels(figure)[None])
             self._write_histograms()

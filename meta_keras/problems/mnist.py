@@ -5,7 +5,6 @@ import functools
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from meta_keras.data import prepare
 from meta_keras.problems.model import ModelProblem
@@ -14,6 +13,8 @@ from meta_keras.problems.model import ModelProblem
 @functools.lru_cache(maxsize=1)
 def _pictures(data_dir):
     """uint8 `[60000, 784]` pictures and their labels, decoded once for all problems."""
+    import tensorflow_datasets as tfds
+
     builder = tfds.builder("mnist:3.0.1", data_dir=data_dir)
     prepare(builder)
     data = builder.as_dataset(split="train", shuffle_files=False, as_supervised=True)

@@ -106,7 +106,7 @@ def test_vinyals(small, split_dir, rotations):
 
 
 def test_vinyals_needs_a_folder(small):
-    with pytest.raises(ValueError, match="needs split_dir"):
+    with pytest.raises(ValueError, match="needs `split_dir`"):
         split_classes(small, "vinyals")
 
 

@@ -1,0 +1,48 @@
+"""Figures: made without a display, turned into pixels, saved."""
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from meta_keras.files import replacing
+
+
+def new_figure(**arguments):
+    """A `matplotlib.figure.Figure` that needs no display, with the arguments of that class.
+
+    It does not touch `matplotlib.pyplot`, whose state is its user's.
+    """
+    figure = Figure(**arguments)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def figure_pixels(figure):
+    """Draws a figure.
+
+    Args:
+        figure: as from `new_figure`.
+
+    Returns:
+        uint8 `[height, width, 3]`.
+    """
+    figure.canvas.draw()
+    return np.array(figure.canvas.buffer_rgba())[..., :3]
+
+
+def save_figure(figure, *files, dpi=150):
+    """Writes a figure, each file whole or not at all.
+
+    Args:
+        figure: a `matplotlib.figure.Figure`.
+        files: paths; the ending of each, `.png` or `.svg` or another that matplotlib knows, is its
+            format. Their folders must exist.
+        dpi: pixels an inch, where the format has pixels.
+
+    Raises:
+        OSError: a file cannot be written.
+        ValueError: an ending is unknown.
+    """
+    for file in files:
+        with replacing(file) as part:
+            figure.savefig(part, dpi=dpi)
