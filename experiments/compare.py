@@ -12,7 +12,7 @@ import sys
 from absl import flags
 
 from experiments import program
-from meta_keras import files, plots
+from meta_keras import plots
 from meta_keras.errors import SettingError
 from meta_keras.recipes import comparison
 from meta_keras.training.tables import print_table
@@ -42,8 +42,7 @@ def main(values, paths):
     runs = comparison.in_order(runs)
     print_table(comparison.HEAD, [comparison.row(results) for results in runs])
     try:
-        with files.replacing(values.plot) as part:
-            plots.comparison_figure([comparison.point(r) for r in runs]).savefig(part, dpi=150)
+        plots.save_figure(plots.comparison_figure(list(map(comparison.point, runs))), values.plot)
     except OSError as error:
         raise SettingError(f"plot={values.plot} cannot be written: {error}.") from error
     print(f"\nPlot: {values.plot}")

@@ -136,7 +136,7 @@ def main(values):
         print(f"{name}: {in_words(needed[name])} steps to that loss", flush=True)
     best = best_of(needed, losses)
     table = {name: _curve(losses[name]) for name in ("learned", best)}
-    plots.save_figure(folder / "curves", plots.loss_curves_figure(table))
+    plots.save_figure(plots.loss_curves_figure(table), folder / "curves.png")
     results = {
         "experiment": "fit_mnist",
         "preset": values.preset,

@@ -147,14 +147,19 @@ class GradientBasedLearner(EpisodicLearner):
             return tf.reduce_mean(losses), state
 
         batch_size = size if batches[0] is None else len(batches[0])
+
+        def divided(gradient, *rest):
+            return self.cell(gradient * (1.0 / batch_size), *rest)
+
+        parameters = self.flat.parameters()
         return unroll(
-            self.cell,
+            divided if self.divide_gradient_by_batch else self.cell,
             support_loss,
-            self.flat.parameters(),
+            parameters,
             steps=len(batches),
             carry=self.flat.state(),
+            state=self.cell.initial_state(parameters),
             second_order=self.second_order,
-            gradient_scale=1.0 / batch_size if self.divide_gradient_by_batch else 1.0,
         )
 
     def episode_logits(self, support_images, support_labels, query_images, training):

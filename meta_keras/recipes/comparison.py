@@ -111,9 +111,11 @@ def row(results):
 def point(results):
     """A run as `plots.comparison_figure` draws it."""
     figure, _ = published_figure(results)
+    accuracy, ci95 = figure or (None, None)
     return {
         "name": f"{results['run']} ({results['method']})\n{task(results)}, {results['dataset']}",
-        "accuracy": results["test_accuracy"],
-        "ci95": results["test_ci95"],
-        "published": figure,
+        "accuracy": 100 * results["test_accuracy"],
+        "ci95": 100 * results["test_ci95"],
+        "published": accuracy,
+        "published_ci95": ci95,
     }

@@ -45,7 +45,7 @@ def run(recipe, logdir, resume, eval_only, verbose):
         recipe.steps,
         recipe.test_steps,
     )
-    plots.save_figure(folder / "curves", plots.loss_curves_figure(table, max(recipe.horizons)))
+    _save_figure(plots.loss_curves_figure(table, max(recipe.horizons)), folder / "curves")
     if verbose:
         optimizer_report.print_losses(table, [recipe.steps, recipe.test_steps], recipe.steps)
     results = {
@@ -100,15 +100,7 @@ def _train(recipe, folder, rates, verbose):
         updates=recipe.updates,
         validation=lambda: recipe.episodes("validation"),
         callbacks=lambda: [
-            OptimizationSummaries(
-                folder,
-                recipe.updates,
-                {
-                    name: baselines.BASELINES[name](row["learning_rate"])
-                    for name, row in rates.items()
-                },
-                plots.loss_curves_picture,
-            )
+            OptimizationSummaries(folder, recipe.validation_runs, recipe.updates, rates, _picture)
         ],
         unit="update",
         monitor="val_loss",
@@ -116,6 +108,10 @@ def _train(recipe, folder, rates, verbose):
         verbose=verbose,
     )
     return best.cell, state
+
+
+def _picture(table, horizon):
+    return plots.figure_pixels(plots.loss_curves_figure(table, horizon))
 
 
 def tuned_baselines(recipe, folder, say=print):
@@ -144,8 +140,14 @@ def _generalization(recipe, cell, folder, verbose):
         return None
     tables = {}
     for description, (problem, steps) in mnist_transfer_set(recipe.data_dir).items():
-        tables[description] = baselines.comparison(cell, problem, steps, recipe.generalize_runs)
+        tables[description] = baselines.comparison(
+            cell, problem, steps, recipe.validation_runs, recipe.generalize_runs
+        )
         if verbose:
             optimizer_report.print_transfer(description, tables[description])
-    plots.save_figure(folder / "generalization", plots.loss_curves_panels(tables))
+    _save_figure(plots.loss_curves_panels(tables), folder / "generalization")
     return tables
+
+
+def _save_figure(figure, stem):
+    plots.save_figure(figure, stem.with_suffix(".png"), stem.with_suffix(".svg"))

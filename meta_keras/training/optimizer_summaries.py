@@ -3,67 +3,61 @@
 import pathlib
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from meta_keras.optimizers.trainer import loss_curves
+from meta_keras import metrics
+from meta_keras.optimizers import baselines, loss_curves
 from meta_keras.unroll import unroll
 
 
 class OptimizationSummaries(keras.callbacks.Callback):
-    """Validates after every epoch, on the same fresh optimizations, and writes what it sees.
+    """Writes what TensorBoard shows; the step is the number of updates.
 
-    Puts the mean loss along the optimizations into Keras' logs as `val_loss`. For TensorBoard, with
-    the number of updates as the step: the meta-loss of training and validation and the loss after
-    the last step; the learned optimizer's loss curve beside the baselines', as a picture; and, of
-    one optimization, histograms of the updates and of the cell's state over coordinates after 1,
-    10 and 100 steps.
+    The meta-loss of training and validation and the loss after the last step; the learned
+    optimizer's loss curve beside the baselines', as a picture; and, of one optimization,
+    histograms of the updates and of the cell's state over coordinates after 1, 10 and 100 steps.
 
     Args:
         logdir: path; events go to its folders `train` and `validation`.
-        problem: a `Problem`.
-        seeds: the validation's optimizations.
-        steps: their length.
+        runs: number of optimizations of a validation.
         updates_per_epoch: updates between two validations.
-        baselines: dict from a name to a cell with a fixed rate.
+        rates: the baselines' rates, as `baselines.tuned_baselines` gives them.
+        picture: function of a table of curves, as `plots.loss_curves_figure` takes it, and the
+            horizon, to a picture, uint8 `[height, width, 3]`.
     """
 
     HISTOGRAM_STEPS = (1, 10, 100)
 
-    def __init__(self, logdir, problem, seeds, steps, updates_per_epoch, baselines):
+    def __init__(self, logdir, runs, updates_per_epoch, rates, picture):
         super().__init__()
-        self.problem = problem
-        self.seeds = seeds
-        self.steps = steps
+        self.seeds = baselines.seeds("validation", runs)
         self.updates_per_epoch = updates_per_epoch
-        self.baselines = baselines
+        self.rates = rates
+        self.picture = picture
         self.writers = {
             name: tf.summary.create_file_writer(str(pathlib.Path(logdir) / name))
             for name in ("train", "validation")
         }
 
     def on_train_begin(self, logs=None):
-        self._curves = {name: self._curve(cell)[1] for name, cell in self.baselines.items()}
-
-    def _curve(self, cell):
-        curves = loss_curves(cell, self.problem, self.seeds, self.steps)
-        band = 1.96 * curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
-        return curves, {"curve": curves.mean(axis=0).tolist(), "curve_ci95": band.tolist()}
+        self.steps, self.problem = self.model.horizon, self.model.validation_problem
+        self.curves = {}
+        for name, row in self.rates.items():
+            cell = baselines.BASELINES[name](row["learning_rate"])
+            losses = loss_curves(cell, self.problem, self.seeds, self.steps)
+            self.curves[name] = _curve(*metrics.mean_and_ci95(losses))
 
     def on_epoch_end(self, epoch, logs=None):
-        curves, learned = self._curve(self.model.cell)
-        weights = self.model.loss_weights and self.model.loss_weights[: self.steps]
-        logs["val_loss"] = float(np.average(curves[:, 1:].mean(axis=0), weights=weights))
+        curve = self.model.curve
+        learned = _curve(curve.result().numpy(), curve.ci95().numpy())
         step = (epoch + 1) * self.updates_per_epoch
         with self.writers["train"].as_default(step=step):
             tf.summary.scalar("meta_loss", logs["loss"])
         with self.writers["validation"].as_default(step=step):
             tf.summary.scalar("meta_loss", logs["val_loss"])
-            tf.summary.scalar("final_loss", curves[:, -1].mean())
-            from meta_keras import plots as pictures  # loads matplotlib
-
-            figure = pictures.loss_curves_figure({"learned": learned, **self._curves}, self.steps)
-            tf.summary.image("optimizations", pictures.figure_pixels(figure)[None])
+            tf.summary.scalar("final_loss", logs["val_final_loss"])
+            picture = self.picture({"learned": learned, **self.curves}, self.steps)
+            tf.summary.image("optimizations", picture[None])
             self._write_histograms()
         for writer in self.writers.values():
             writer.flush()
@@ -87,3 +81,7 @@ class OptimizationSummaries(keras.callbacks.Callback):
                 done += 1
             for name, values in cell.observables(state).items():
                 tf.summary.histogram(f"{name}/after_{steps:03d}_steps", values)
+
+
+def _curve(mean, band):
+    return {"curve": mean.tolist(), "curve_ci95": band.tolist()}
