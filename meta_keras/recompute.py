@@ -30,8 +30,9 @@ def unroll_recomputed(cell, loss_fn, parameters, steps, carry=(), state=None, se
     losses, states = [], []
     length = max(1, math.isqrt(steps))
     for first in range(0, steps, length):
+        count = min(length, steps - first)
 
-        def segment(parameters, state, carry, first=first, count=min(length, steps - first)):
+        def segment(parameters, state, carry, first=first, count=count):
             def loss_from_here(theta, step, carry):
                 return loss_fn(theta, first + step, carry)
 
