@@ -1,43 +1,18 @@
 """The learned optimizer's update: a deep LSTM applied to every coordinate."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from meta_keras.layers.cell import Cell
+from meta_keras.layers.concatenated import get_preprocessing, named_preprocessing
 from meta_keras.layers.lstm import lstm_step
-from meta_keras.layers.preprocessing import log_and_sign
-
-PREPROCESSING = ("none", "log_and_sign", "rnnprop", "combined")
 
 
-def rnnprop_features(gradient, m, v, step, beta=0.95, epsilon=1e-8):
-    """The gradient and its running mean, both over its running root mean square.
-
-        m_t = beta m_{t-1} + (1 - beta) grad_t        m^_t = m_t / (1 - beta^t)
-        v_t = beta v_{t-1} + (1 - beta) grad_t^2      v^_t = v_t / (1 - beta^t)
-        features: m^_t / sqrt(v^_t), grad_t / sqrt(v^_t)
-
-    Lv, Jiang & Li 2017, "Learning gradient descent: better generalization and longer horizons",
-    section 4.2: what Adam and RMSprop would do, whatever the gradient's scale.
-
-    Args:
-        gradient, m, v: `[P]`.
-        step: float scalar t, 1 at the first step.
-        beta: decay of both running means.
-        epsilon: added to the root.
-
-    Returns:
-        `(features [2, P], m^_t, m_t, v_t)`.
-    """
-    m = beta * m + (1.0 - beta) * gradient
-    v = beta * v + (1.0 - beta) * tf.square(gradient)
-    correction = 1.0 - beta**step
-    # The root of an exact zero has no derivative.
-    root = tf.sqrt(tf.maximum(v / correction, 1e-30)) + epsilon
-    mean = m / correction
-    return tf.stack([mean / root, gradient / root]), mean, m, v
+def gradient_path(gradient, mean, gates, gradient_rate):
+    """gradient_rate (10 exp(a_t) m^_t + exp(b_t) grad_t), where `gates` `[2, P]` are the exps."""
+    return gradient_rate * (10.0 * gates[0] * mean + gates[1] * gradient)
 
 
 class CoordinatewiseLSTMState(NamedTuple):
@@ -45,16 +20,13 @@ class CoordinatewiseLSTMState(NamedTuple):
 
     Attributes:
         h, c: tuples with the output and cell state of every LSTM layer, `[units, P]` each.
-        m, v: running means of the gradient and of its square, `[P]`; `[0]` unless they are used.
-        step: float scalar, number of steps taken.
+        preprocessing: the state of the cell's preprocessing.
         update: the step just taken, `[P]`.
     """
 
     h: tuple
     c: tuple
-    m: tf.Tensor
-    v: tf.Tensor
-    step: tf.Tensor
+    preprocessing: Any
     update: tf.Tensor
 
 
@@ -63,11 +35,14 @@ class CoordinatewiseLSTM(Cell):
     """The optimizer of "Learning to learn by gradient descent by gradient descent".
 
     One small deep LSTM proposes the update of every coordinate from its own gradients
-    (Andrychowicz et al. 2016, section 2.1): the weights are shared by all coordinates, each has
-    a state of its own.
+    (Andrychowicz et al. 2016, section 2.1, https://arxiv.org/abs/1606.04474): the weights are
+    shared by all coordinates, each has a state of its own.
 
         [g_t, h_t] = LSTM(pre(grad_t), h_{t-1})
         theta_t = theta_{t-1} + output_scale * g_t
+
+    Where the preprocessing's features know no scale, g_t goes through a tanh, so that no step is
+    longer than `output_scale` (Lv et al. 2017, https://arxiv.org/abs/1703.03633).
 
     With `gradient_rate`, this project's own addition, a second path leads past the bounded output,
     gated by two further outputs a_t, b_t of the same network, zero at first:
@@ -75,25 +50,21 @@ class CoordinatewiseLSTM(Cell):
         theta_t = theta_{t-1} + output_scale * g_t
                   - gradient_rate (10 exp(a_t) m^_t + exp(b_t) grad_t)
 
-    with the running mean m^_t of `rnnprop_features`. Normalised features know a gradient's
-    direction only, and a bounded output cannot be in proportion to it; this path is gradient
-    descent with momentum whose rate and momentum are learned, as the input gate of
-    `GatedLSTMCell` is.
+    with the preprocessing's running mean m^_t. Normalised features know a gradient's direction
+    only, and a bounded output cannot be in proportion to it; this path is gradient descent with
+    momentum whose rate and momentum are learned, as the input gate of `GatedLSTMCell` is.
 
     Args:
         units: widths of the LSTM layers.
-        preprocessing: `"none"`: the gradient itself (the paper's quadratics). `"log_and_sign"`:
-            see `LogAndSign` (the paper's networks). `"rnnprop"`: see `rnnprop_features`, and g_t
-            goes through a tanh (Lv et al. 2017), so that no step is longer than `output_scale`.
-            `"combined"`, this project's own: rnnprop's two features, which know no scale, and
-            log-and-sign's two, which tell a coordinate whose gradient is noise around nothing;
-            with the tanh.
-        p: parameter of the log-and-sign preprocessing; 10 in the paper.
+        preprocessing: a `Preprocessing`, or the name of one: `"none"` (the paper's quadratics),
+            `"log_and_sign"` (the paper's networks), `"rnnprop"` (Lv et al. 2017) or `"combined"`,
+            see `named_preprocessing`.
         output_scale: factor on the network's output; 0.1 in the paper's MNIST experiments.
         gradient_rate: learning rate with which the gradient's own path starts; None: no such path.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: an argument is out of range, or `gradient_rate` is given to a preprocessing
+            that keeps no mean.
 
     Call arguments: `gradient` and `parameters` `[P]`, `loss` scalar (not looked at), `state` a
     `CoordinatewiseLSTMState`. Returns `(parameters, state)` of the same shapes.
@@ -103,7 +74,6 @@ class CoordinatewiseLSTM(Cell):
         self,
         units=(20, 20),
         preprocessing="log_and_sign",
-        p=10.0,
         output_scale=0.1,
         gradient_rate=None,
         **kwargs,
@@ -113,76 +83,52 @@ class CoordinatewiseLSTM(Cell):
         self.units = tuple(units)
         if not self.units or any(width != int(width) or width < 1 for width in self.units):
             raise ValueError(f"{name}: units must be positive integers, got units={units!r}.")
-        if preprocessing not in PREPROCESSING:
-            raise ValueError(
-                f"{name}: preprocessing must be one of {PREPROCESSING}, got {preprocessing!r}."
-            )
-        if not p > 0:
-            raise ValueError(f"{name}: p must be positive, got p={p!r}.")
+        try:
+            self.preprocessing = get_preprocessing(preprocessing)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
         if not output_scale > 0:
             raise ValueError(
                 f"{name}: output_scale must be positive, got output_scale={output_scale!r}."
             )
-        self.preprocessing = preprocessing
         if gradient_rate is not None and not gradient_rate > 0:
             raise ValueError(
                 f"{name}: gradient_rate must be positive or None, got {gradient_rate!r}."
             )
-        if gradient_rate is not None and not self._uses_means:
+        if gradient_rate is not None and not self.preprocessing.keeps_mean:
             raise ValueError(
-                f"{name}: gradient_rate={gradient_rate!r} needs preprocessing='rnnprop' or "
-                f"'combined', got {preprocessing!r}."
+                f"{name}: gradient_rate={gradient_rate!r} needs a preprocessing that keeps a mean, "
+                f"preprocessing='rnnprop' or 'combined', got {preprocessing!r}."
             )
-        self.p = float(p)
         self.output_scale = float(output_scale)
         self.gradient_rate = None if gradient_rate is None else float(gradient_rate)
 
     def build(self, parameters_shape):
-        inputs = {"none": 1, "combined": 4}.get(self.preprocessing, 2)
+        def weight(name, shape, initializer):
+            return self.add_weight(name=name, shape=shape, initializer=initializer)
+
+        normal = keras.initializers.RandomNormal
+        inputs = self.preprocessing.num_features
         self.kernels, self.biases = [], []
         for number, width in enumerate(self.units):
-            kernel = self.add_weight(
-                name=f"kernel_{number}",
-                shape=(inputs + width, 4 * width),
-                initializer=keras.initializers.GlorotUniform(),
-            )
-            bias = self.add_weight(
-                name=f"bias_{number}",
-                shape=(4 * width,),
-                initializer=_forget_gate_starts_open,
-            )
-            self.kernels.append(kernel)
-            self.biases.append(bias)
+            glorot = keras.initializers.GlorotUniform()
+            self.kernels.append(weight(f"kernel_{number}", (inputs + width, 4 * width), glorot))
+            self.biases.append(weight(f"bias_{number}", (4 * width,), _forget_gate_starts_open))
             inputs = width
-        self.output_kernel = self.add_weight(
-            name="output_kernel",
-            shape=(inputs, 1),
-            initializer=keras.initializers.RandomNormal(stddev=0.01),
-        )
-        self.output_bias = self.add_weight(name="output_bias", shape=(), initializer="zeros")
+        self.output_kernel = weight("output_kernel", (inputs, 1), normal(stddev=0.01))
+        self.output_bias = weight("output_bias", (), "zeros")
         if self.gradient_rate is not None:
-            self.path_kernel = self.add_weight(
-                name="path_kernel",
-                shape=(inputs, 2),
-                initializer=keras.initializers.RandomNormal(stddev=0.01),
-            )
-            self.path_bias = self.add_weight(name="path_bias", shape=(2,), initializer="zeros")
-
-    @property
-    def _uses_means(self):
-        return self.preprocessing in ("rnnprop", "combined")
+            self.path_kernel = weight("path_kernel", (inputs, 2), normal(stddev=0.01))
+            self.path_bias = weight("path_bias", (2,), "zeros")
 
     def initial_state(self, parameters):
         zeros = tuple(
             tf.zeros((width, tf.shape(parameters)[0]), parameters.dtype) for width in self.units
         )
-        means = tf.zeros_like(parameters if self._uses_means else parameters[:0])
         return CoordinatewiseLSTMState(
             h=zeros,
             c=zeros,
-            m=means,
-            v=means,
-            step=tf.zeros((), parameters.dtype),
+            preprocessing=self.preprocessing.initial_state(parameters),
             update=tf.zeros_like(parameters),
         )
 
@@ -190,39 +136,36 @@ class CoordinatewiseLSTM(Cell):
         return {"update": state.update, "cell_state": tf.concat(state.c, axis=0)}
 
     def call(self, gradient, loss, parameters, state):
-        step, m, v = state.step + 1.0, state.m, state.v
-        features = []
-        if self._uses_means:
-            x, mean, m, v = rnnprop_features(gradient, m, v, step)
-            features.append(x)
-        if self.preprocessing in ("log_and_sign", "combined"):
-            features.append(log_and_sign(gradient, self.p))
-        x = tf.concat(features or [gradient[None]], axis=0)
+        x, mean, memory = self.preprocessing.step(gradient, state.preprocessing)
         hs, cs = [], []
         for kernel, bias, h, c in zip(self.kernels, self.biases, state.h, state.c, strict=True):
             x, c = lstm_step(tf.convert_to_tensor(kernel), tf.convert_to_tensor(bias), x, h, c)
             hs.append(x)
             cs.append(c)
         output = tf.matmul(self.output_kernel, x, transpose_a=True)[0] + self.output_bias
-        if self._uses_means:
-            output = tf.tanh(output)
-        update = self.output_scale * output
+        update = self.output_scale * (tf.tanh(output) if self.preprocessing.bounded else output)
         if self.gradient_rate is not None:
             gates = tf.matmul(self.path_kernel, x, transpose_a=True)
             gates = tf.exp(gates + tf.convert_to_tensor(self.path_bias)[:, None])
-            update -= self.gradient_rate * (10.0 * gates[0] * mean + gates[1] * gradient)
-        state = CoordinatewiseLSTMState(tuple(hs), tuple(cs), m, v, step, update)
-        return parameters + update, state
+            update -= gradient_path(gradient, mean, gates, self.gradient_rate)
+        return parameters + update, CoordinatewiseLSTMState(tuple(hs), tuple(cs), memory, update)
 
     def get_config(self):
         return {
             **super().get_config(),
             "units": self.units,
-            "preprocessing": self.preprocessing,
-            "p": self.p,
+            "preprocessing": keras.saving.serialize_keras_object(self.preprocessing),
             "output_scale": self.output_scale,
             "gradient_rate": self.gradient_rate,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        p = config.pop("p", None)  # of files that name their preprocessing
+        if p is not None:
+            config["preprocessing"] = named_preprocessing(config["preprocessing"], p)
+        return cls(**config)
 
 
 def _forget_gate_starts_open(shape, dtype=None):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from meta_keras.layers.cell import Cell
 from meta_keras.layers.lstm import lstm_step
-from meta_keras.layers.preprocessing import log_and_sign
+from meta_keras.layers.log_and_sign import log_and_sign
 
 
 def gate(kernel, bias, h, theta, previous):

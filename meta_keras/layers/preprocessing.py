@@ -1,63 +1,59 @@
-"""Turns numbers of wildly different magnitude into features a network can read."""
-
-import math
+"""What a learned optimizer's cell sees of a gradient."""
 
 import keras
-import tensorflow as tf
 
 
-def log_and_sign(x, p):
-    """The two features of every entry of `x`, along a new first axis.
+class Preprocessing:
+    """What a coordinatewise cell sees of a gradient; a state goes in and out with every step.
 
-        (log|x| / p, sgn(x))    where |x| >= exp(-p)
-        (-1, exp(p) x)          elsewhere
+    Subclasses set `num_features` and implement `step`, and `initial_state` if they remember
+    anything. They are registered with Keras and give their arguments in `get_config`.
 
-    Andrychowicz et al. 2016, appendix A.
-
-    Args:
-        x: float tensor of any shape `S`.
-        p: positive float; magnitudes below `exp(-p)` are read linearly.
-
-    Returns:
-        Tensor of shape `[2, *S]` and the dtype of `x`.
+    Attributes:
+        num_features: F.
+        keeps_mean: whether `step` gives a running mean of the gradient.
+        bounded: whether the features know no scale, so that the output of a network that reads
+            them belongs into a tanh (Lv et al. 2017, section 4.2).
     """
-    smallest = math.exp(-p)
-    # The logarithm never sees anything below exp(-p), so both features and their
-    # derivatives are finite everywhere, zero included.
-    magnitude = tf.math.log(tf.maximum(tf.abs(x), smallest)) / p
-    sign = tf.clip_by_value(x / smallest, -1.0, 1.0)
-    return tf.stack([magnitude, sign])
+
+    num_features: int
+    keeps_mean = False
+    bounded = False
+
+    def initial_state(self, parameters):
+        """The state before the first step for `parameters` of shape `[P]`; none by default."""
+        return ()
+
+    def step(self, gradient, state):
+        """Reads the next gradient.
+
+        Args:
+            gradient: float `[P]`.
+            state: what `initial_state` or the step before gave.
+
+        Returns:
+            `(features [F, P], mean [P], state)`; the mean is None unless `keeps_mean`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement step().")
+
+    def __call__(self, gradient, state):
+        """`step` without the mean: `(features [F, P], state)`."""
+        features, _, state = self.step(gradient, state)
+        return features, state
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")
-class LogAndSign(keras.layers.Layer):
-    """Log-and-sign preprocessing of gradients and losses, see `log_and_sign`.
+class RawGradient(Preprocessing):
+    """The gradient itself, as Andrychowicz et al. 2016 use it on quadratics. F = 1."""
 
-    Args:
-        p: positive float; the papers use 10.
+    num_features = 1
 
-    Input: any shape `S`. Output: `[2, *S]`, the features along the first axis.
-
-    Raises:
-        ValueError: `p` is not positive.
-
-    Example:
-
-    >>> LogAndSign(p=10)(keras.ops.array([1.0, -1.0])).shape
-    TensorShape([2, 2])
-    """
-
-    def __init__(self, p=10.0, **kwargs):
-        super().__init__(**kwargs)
-        if not p > 0:
-            raise ValueError(f"LogAndSign: p must be positive, got p={p!r}.")
-        self.p = float(p)
-
-    def call(self, x):
-        return log_and_sign(x, self.p)
-
-    def compute_output_shape(self, input_shape):
-        return (2, *input_shape)
-
-    def get_config(self):
-        return {**super().get_config(), "p": self.p}
+    def step(self, gradient, state):
+        return gradient[None], None, state
