@@ -25,10 +25,17 @@ from experiments import (
     optimizer_training,
     program,
 )
-from experiments.optimizer_comparison import seeds
-from experiments.optimizer_training import horizons, new_trainer
+from experiments.optimizer_training import horizons, new_trainer, training_problem
 from meta_keras import LearnedOptimizer, callbacks, pictures
-from meta_keras.optimizers import OptimizationSummaries, truncations
+from meta_keras.optimizers import (
+    BASELINES,
+    curve_table,
+    seeds,
+    truncations,
+    tuned_baselines,
+    validation_optimizations,
+)
+from meta_keras.training.optimizer_summaries import OptimizationSummaries
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(program)
@@ -79,15 +86,19 @@ def train(folder, problems, baselines):
     resumed = callbacks.Checkpoint.resume(folder / "checkpoints", monitor="val_loss")
     if resumed:
         checkpoint, trainer = resumed
-        trainer.problem = problems.train
+        trainer.problem = training_problem(problems.train)
+        trainer.validation_problem = problems.validation
         done = progress_of(checkpoint.state["epoch"])
         unit = "update" if FLAGS.curriculum else "optimization"
         print(f"Continuing after {unit} {done[f'train_{unit}s']:,}.")
     else:
         checkpoint = callbacks.Checkpoint(folder / "checkpoints", monitor="val_loss")
-        trainer = new_trainer(problems.train, updates * epochs)
+        trainer = new_trainer(
+            training_problem(problems.train), problems.validation, updates * epochs
+        )
     done = checkpoint.state["epoch"]
     if done < epochs:
+        runs = seeds("validation", FLAGS.validation_runs)
         trainer.fit(
             truncations(
                 (epochs - done) * updates,
@@ -100,17 +111,17 @@ def train(folder, problems, baselines):
             epochs=epochs,
             initial_epoch=done,
             steps_per_epoch=updates,
+            validation_data=validation_optimizations(runs),
             callbacks=[
                 OptimizationSummaries(
                     folder,
                     problems.validation,
-                    seeds("validation", FLAGS.validation_runs),
-                    max(horizons()),
+                    runs,
                     updates,
-                    {
-                        name: optimizer_comparison.BASELINES[name](row["learning_rate"])
-                        for name, row in baselines.items()
-                    },
+                    {name: BASELINES[name](r["learning_rate"]) for name, r in baselines.items()},
+                    lambda table, horizon: pictures.figure_pixels(
+                        pictures.loss_curves_figure(table, horizon)
+                    ),
                 ),
                 callbacks.StopOnNonFiniteLoss(updates),
                 callbacks.Progress(updates, epochs * updates, 1, unit="update"),
@@ -136,7 +147,7 @@ def baselines_of(folder, problem):
         if {name: saved.get(name) for name in key} == key:
             return saved["baselines"]
     print("Tuning the learning rate of every baseline ...", flush=True)
-    found = optimizer_comparison.tuned_baselines(problem, FLAGS.steps, FLAGS.test_runs)
+    found = tuned_baselines(problem, FLAGS.steps, FLAGS.validation_runs, FLAGS.test_runs)
     files.write_json(file, {**key, "baselines": found})
     return found
 
@@ -182,9 +193,7 @@ def main():
         cell, state = train(folder, problems, baselines)
     print(f"Testing on {FLAGS.test_runs} fresh optimizations ...")
     runs = seeds("test", FLAGS.test_runs)
-    table = optimizer_comparison.curve_table(
-        cell, baselines, problems.test, runs, FLAGS.steps, FLAGS.test_steps
-    )
+    table = curve_table(cell, baselines, problems.test, runs, FLAGS.steps, FLAGS.test_steps)
     optimizer_comparison.print_table(table, FLAGS.test_steps, [FLAGS.steps])
     save_figure(folder / "curves", pictures.loss_curves_figure(table, max(horizons())))
     transfer = None

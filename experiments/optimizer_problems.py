@@ -88,16 +88,3 @@ def load():
             for part in classes.values()
         )
     )
-
-
-def transfer_set():
-    """The optimizees of Andrychowicz et al. 2016 on which an optimizer of MNIST networks was not
-    trained: dict from a description to `(problem, steps)`."""
-    base = problems.mnist_mlp(FLAGS.data_dir)
-    return {
-        "200 steps": (base, 200),
-        "1,000 steps": (base, 1000),
-        "40 hidden units": (problems.mnist_mlp(FLAGS.data_dir, units=(40,)), 100),
-        "two hidden layers": (problems.mnist_mlp(FLAGS.data_dir, units=(20, 20)), 100),
-        "ReLU": (problems.mnist_mlp(FLAGS.data_dir, activation="relu"), 100),
-    }

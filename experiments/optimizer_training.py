@@ -7,6 +7,7 @@ from absl import flags
 
 from meta_keras.layers import CoordinatewiseLSTM, GroupedCell, is_convolution_kernel
 from meta_keras.optimizers import OptimizerTrainer
+from meta_keras.problems import RandomlyScaled
 
 FLAGS = flags.FLAGS
 
@@ -123,7 +124,11 @@ def linear_weights(steps):
     return [2.0 * t / (steps + 1) for t in range(1, steps + 1)]
 
 
-def new_trainer(problem, updates):
+def training_problem(problem):
+    return RandomlyScaled(problem, FLAGS.random_scale) if FLAGS.random_scale else problem
+
+
+def new_trainer(problem, validation_problem, updates):
     def new_cell():
         return CoordinatewiseLSTM(
             tuple(int(width) for width in FLAGS.units),
@@ -141,9 +146,10 @@ def new_trainer(problem, updates):
         problem,
         unroll_steps=FLAGS.unroll_steps,
         second_order=FLAGS.second_order,
-        random_scale=FLAGS.random_scale,
         loss_weights=linear_weights(longest) if FLAGS.loss_weights == "linear" else None,
         recompute=FLAGS.recompute,
+        horizon=longest,
+        validation_problem=validation_problem,
     )
     rate = keras.optimizers.schedules.CosineDecay(FLAGS.learning_rate, updates)
     trainer.compile(keras.optimizers.Adam(rate, global_clipnorm=FLAGS.clip_norm))

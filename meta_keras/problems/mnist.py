@@ -1,11 +1,10 @@
-"""MNIST networks, the neural optimizees of Andrychowicz et al. 2016."""
+"""MNIST networks, neural optimizees."""
 
 import functools
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from meta_keras.data import prepare
 from meta_keras.problems.model import ModelProblem
@@ -14,6 +13,8 @@ from meta_keras.problems.model import ModelProblem
 @functools.lru_cache(maxsize=1)
 def _pictures(data_dir):
     """uint8 `[60000, 784]` pictures and their labels, decoded once for all problems."""
+    import tensorflow_datasets as tfds
+
     builder = tfds.builder("mnist:3.0.1", data_dir=data_dir)
     prepare(builder)
     data = builder.as_dataset(split="train", shuffle_files=False, as_supervised=True)
@@ -22,7 +23,9 @@ def _pictures(data_dir):
 
 
 def mnist_mlp(data_dir=None, units=(20,), activation="sigmoid", batch_size=128):
-    """Training a small network on MNIST (section 3.2): cross-entropy on fresh minibatches.
+    """Training a small network on MNIST: cross-entropy on fresh minibatches.
+
+    Andrychowicz et al. 2016, section 3.2, https://arxiv.org/abs/1606.04474
 
     Args:
         data_dir: TFDS folder; TFDS' own default if None. MNIST is downloaded if it is not there.

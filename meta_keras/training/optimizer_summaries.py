@@ -3,66 +3,64 @@
 import pathlib
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from meta_keras import pictures
-from meta_keras.optimizers.trainer import loss_curves
+from meta_keras.metrics import mean_and_ci95
+from meta_keras.optimizers import loss_curves
 from meta_keras.unroll import unroll
 
 
 class OptimizationSummaries(keras.callbacks.Callback):
-    """Validates after every epoch, on the same fresh optimizations, and writes what it sees.
+    """Writes what the validation after every epoch of an `OptimizerTrainer` has seen.
 
-    Puts the mean loss along the optimizations into Keras' logs as `val_loss`. For TensorBoard, with
-    the number of updates as the step: the meta-loss of training and validation and the loss after
-    the last step; the learned optimizer's loss curve beside the baselines', as a picture; and, of
-    one optimization, histograms of the updates and of the cell's state over coordinates after 1,
-    10 and 100 steps.
+    For TensorBoard, with the number of updates as the step: the meta-loss of training and
+    validation and the loss after the last step; the learned optimizer's loss curve beside the
+    baselines', as a picture; and, of one optimization, histograms of the updates and of the cell's
+    state over coordinates after 1, 10 and 100 steps. `fit` must have `validation_data`.
 
     Args:
         logdir: path; events go to its folders `train` and `validation`.
-        problem: a `Problem`.
-        seeds: the validation's optimizations.
-        steps: their length.
+        problem: the `Problem` of the validation.
+        seeds: the validation's optimizations; the baselines run them once.
         updates_per_epoch: updates between two validations.
         baselines: dict from a name to a cell with a fixed rate.
+        draw: function `(optimizers, horizon)` to a picture, uint8 `[height, width, 3]`.
+            `optimizers`: dict from a name, `"learned"` first, to a dict of `curve` and
+            `curve_ci95`, lists of `horizon + 1` numbers.
     """
 
     HISTOGRAM_STEPS = (1, 10, 100)
 
-    def __init__(self, logdir, problem, seeds, steps, updates_per_epoch, baselines):
+    def __init__(self, logdir, problem, seeds, updates_per_epoch, baselines, draw):
         super().__init__()
         self.problem = problem
         self.seeds = seeds
-        self.steps = steps
         self.updates_per_epoch = updates_per_epoch
         self.baselines = baselines
+        self.draw = draw
         self.writers = {
             name: tf.summary.create_file_writer(str(pathlib.Path(logdir) / name))
             for name in ("train", "validation")
         }
 
     def on_train_begin(self, logs=None):
-        self._curves = {name: self._curve(cell)[1] for name, cell in self.baselines.items()}
-
-    def _curve(self, cell):
-        curves = loss_curves(cell, self.problem, self.seeds, self.steps)
-        band = 1.96 * curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
-        return curves, {"curve": curves.mean(axis=0).tolist(), "curve_ci95": band.tolist()}
+        self._curves = {
+            name: _curve(
+                *mean_and_ci95(loss_curves(cell, self.problem, self.seeds, self.model.horizon))
+            )
+            for name, cell in self.baselines.items()
+        }
 
     def on_epoch_end(self, epoch, logs=None):
-        curves, learned = self._curve(self.model.cell)
-        weights = self.model.loss_weights and self.model.loss_weights[: self.steps]
-        logs["val_loss"] = float(np.average(curves[:, 1:].mean(axis=0), weights=weights))
+        learned = _curve(self.model.curve.mean, self.model.curve.ci95)
         step = (epoch + 1) * self.updates_per_epoch
         with self.writers["train"].as_default(step=step):
             tf.summary.scalar("meta_loss", logs["loss"])
         with self.writers["validation"].as_default(step=step):
             tf.summary.scalar("meta_loss", logs["val_loss"])
-            tf.summary.scalar("final_loss", curves[:, -1].mean())
-            figure = pictures.loss_curves_figure({"learned": learned, **self._curves}, self.steps)
-            tf.summary.image("optimizations", pictures.figure_pixels(figure)[None])
+            tf.summary.scalar("final_loss", logs["val_final_loss"])
+            picture = self.draw({"learned": learned, **self._curves}, self.model.horizon)
+            tf.summary.image("optimizations", picture[None])
             self._write_histograms()
         for writer in self.writers.values():
             writer.flush()
@@ -80,9 +78,13 @@ class OptimizationSummaries(keras.callbacks.Callback):
         parameters = self.problem.initial_parameters(seed)
         state, done = cell.initial_state(parameters), 0
         one_step = one_step.get_concrete_function(parameters, state, seed)
-        for steps in (steps for steps in self.HISTOGRAM_STEPS if steps <= self.steps):
+        for steps in (steps for steps in self.HISTOGRAM_STEPS if steps <= self.model.horizon):
             while done < steps:
                 parameters, state = one_step(parameters, state, tf.constant(done, tf.int64))
                 done += 1
             for name, values in cell.observables(state).items():
                 tf.summary.histogram(f"{name}/after_{steps:03d}_steps", values)
+
+
+def _curve(mean, ci95):
+    return {"curve": mean.tolist(), "curve_ci95": ci95.tolist()}

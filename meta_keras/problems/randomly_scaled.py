@@ -1,0 +1,66 @@
+"""The same problem in other coordinates, so that no optimizer learns its scale by heart."""
+
+import math
+
+import tensorflow as tf
+
+from meta_keras.errors import SettingError
+from meta_keras.problems.problem import Problem
+
+
+class RandomlyScaled(Problem):
+    """A problem every coordinate of which is multiplied by a random factor, drawn by the seed.
+
+        c = exp(u), u ~ U(-s, s)        g(theta) = f(c theta)        theta_0 = theta_0^f / c
+
+    Lv, Jiang & Li 2017, "Learning gradient descent: better generalization and longer horizons",
+    section 4.1, https://arxiv.org/abs/1703.03633: an optimizer is trained on the scaled problem
+    and used on the problem itself.
+
+    Args:
+        problem: the `Problem` f; size, variables and `second_order` are its own.
+        scale: s, a positive float.
+
+    Raises:
+        SettingError: `scale` is not positive and finite.
+
+    Example:
+
+    >>> from meta_keras.problems import Quadratic
+    >>> RandomlyScaled(Quadratic(dimensions=2, batch=3), scale=1.0).size
+    6
+    """
+
+    def __init__(self, problem, scale):
+        if not 0 < scale < math.inf:
+            raise SettingError(
+                f"RandomlyScaled: scale={scale!r} must be positive and finite; without "
+                "scaling, use the problem itself."
+            )
+        self.problem = problem
+        self.scale = float(scale)
+
+    @property
+    def size(self):
+        return self.problem.size
+
+    @property
+    def variables(self):
+        return self.problem.variables
+
+    @property
+    def second_order(self):
+        return self.problem.second_order
+
+    def factors(self, seed):
+        """c of optimization `seed`: float32 `[P]`."""
+        exponent = tf.random.stateless_uniform(
+            [self.size], tf.random.fold_in([seed, 0], 99), minval=-self.scale, maxval=self.scale
+        )
+        return tf.exp(exponent)
+
+    def initial_parameters(self, seed):
+        return self.problem.initial_parameters(seed) / self.factors(seed)
+
+    def loss(self, parameters, seed, step):
+        return self.problem.loss(self.factors(seed) * parameters, seed, step)

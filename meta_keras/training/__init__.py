@@ -1,0 +1,1 @@
+"""What stands around `fit`: runs that resume, checkpoints, progress, TensorBoard summaries."""
