@@ -1,8 +1,4 @@
-"""Gradient checkpointing over the inner loop: memory for time.
-
-Chen, Xu, Zhang & Guestrin 2016, "Training deep nets with sublinear memory cost",
-https://arxiv.org/abs/1604.06174.
-"""
+"""Gradient checkpointing: runs of many steps whose derivative takes little memory."""
 
 import math
 
@@ -12,10 +8,11 @@ from meta_keras.unroll import Unrolled, unroll
 
 
 def unroll_recomputed(cell, loss_fn, parameters, steps, carry=(), state=None, second_order=False):
-    """`unroll`, of which the outer derivative stores little.
+    """`unroll` in segments of about sqrt(steps) steps, of which a derivative stores the ends only.
 
-    The run is cut into segments of about sqrt(steps) steps; the outer derivative stores their ends
-    and computes the inside once more. The derivatives are the same, for memory of order
+    The inside of a segment is computed once more when its derivative is taken (Chen, Xu, Zhang &
+    Guestrin 2016, "Training deep nets with sublinear memory cost",
+    https://arxiv.org/abs/1604.06174). The derivatives are the same, for memory of order
     sqrt(steps) and one more forward run. It saves memory inside a `tf.function` only.
 
     Args:
@@ -24,19 +21,23 @@ def unroll_recomputed(cell, loss_fn, parameters, steps, carry=(), state=None, se
         cell, parameters, steps, carry, state, second_order: as for `unroll`.
 
     Returns:
-        An `Unrolled`, whose `states` are those at the ends of the segments.
+        An `Unrolled` whose `states` are those at the ends of the segments.
     """
     state = cell.initial_state(parameters) if state is None else state
     losses, states = [], []
     length = max(1, math.isqrt(steps))
     for first in range(0, steps, length):
-        count = min(length, steps - first)
 
-        def segment(parameters, state, carry, first=first, count=count):
-            def loss_from_here(theta, step, carry):
-                return loss_fn(theta, first + step, carry)
-
-            return unroll(cell, loss_from_here, parameters, count, carry, state, second_order)[:4]
+        def segment(parameters, state, carry, first=first):
+            return unroll(
+                cell,
+                lambda theta, step, carry: loss_fn(theta, first + step, carry),
+                parameters,
+                min(length, steps - first),
+                carry,
+                state,
+                second_order,
+            )[:4]
 
         parameters, state, carry, new_losses = recomputed(segment, (parameters, state, carry))
         losses += new_losses

@@ -14,7 +14,8 @@ class Unrolled(NamedTuple):
         carry: the loss function's own state after the last step.
         losses: list of scalars; entry t is the loss before step t changes the parameters. Their
             derivatives by the parameters are right in either order.
-        states: list of the cell's states, one after every step.
+        states: list of the cell's states, one after every step (of `unroll_recomputed` only those
+            at the ends of its segments).
     """
 
     parameters: tf.Tensor
@@ -30,8 +31,7 @@ def unroll(cell, loss_fn, parameters, steps, carry=(), state=None, second_order=
         loss_t, grad_t = loss_fn(theta_{t-1}), its gradient
         theta_t, state_t = cell(grad_t, loss_t, theta_{t-1}, state_{t-1})
 
-    The loop is unrolled in Python, so under `tf.function` the run is one graph. For runs of many
-    steps see `meta_keras.recompute`.
+    The loop is unrolled in Python, so under `tf.function` the run is one graph.
 
     Args:
         cell: a `meta_keras.layers.Cell`.
@@ -40,8 +40,10 @@ def unroll(cell, loss_fn, parameters, steps, carry=(), state=None, second_order=
         steps: number of steps, a Python int.
         carry: initial state of `loss_fn` (for example batch-normalisation statistics).
         state: initial state of the cell; `cell.initial_state(parameters)` by default.
-        second_order: if false, gradients and losses enter the cell as constants, as both papers
-            train; if true, the outer derivative also goes through them.
+        second_order: if false, gradients and losses enter the cell as constants, as Andrychowicz
+            et al. 2016 (https://arxiv.org/abs/1606.04474, figure 2) and Ravi & Larochelle 2017
+            (https://openreview.net/forum?id=rJY0-Kcll, section 3.3) train; if true, the outer
+            derivative also goes through them.
 
     Returns:
         An `Unrolled`.
@@ -49,8 +51,8 @@ def unroll(cell, loss_fn, parameters, steps, carry=(), state=None, second_order=
     state = cell.initial_state(parameters) if state is None else state
     losses, states = [], []
     for step in range(steps):
-        # As constants, the losses' own graphs are invisible to an outer tape: nothing of them is
-        # stored, and the outer derivative runs through the cell alone.
+        # As constants, the losses' own graphs are invisible to an outer tape: nothing of them
+        # is stored, and the outer derivative runs through the cell alone.
         point = parameters if second_order else tf.stop_gradient(parameters)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(point)

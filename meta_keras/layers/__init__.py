@@ -2,21 +2,18 @@
 
 from meta_keras.layers.adam import AdamCell
 from meta_keras.layers.cell import Cell
+from meta_keras.layers.concatenated import Concatenated
 from meta_keras.layers.coordinatewise_lstm import CoordinatewiseLSTM, CoordinatewiseLSTMState
 from meta_keras.layers.fixed_rate import FixedRateCell
 from meta_keras.layers.gated_lstm import GatedLSTMCell, GatedLSTMState
 from meta_keras.layers.gradient_descent import GradientDescentCell
 from meta_keras.layers.grouped import GroupedCell, is_convolution_kernel
+from meta_keras.layers.log_and_sign import LogAndSign
 from meta_keras.layers.meta_sgd import MetaSGDCell
 from meta_keras.layers.nesterov import NesterovCell
-from meta_keras.layers.preprocessing import (
-    Concatenated,
-    LogAndSign,
-    Preprocessing,
-    RawGradient,
-    RNNProp,
-)
+from meta_keras.layers.preprocessing import Preprocessing, RawGradient
 from meta_keras.layers.rmsprop import RMSpropCell
+from meta_keras.layers.rnnprop import RNNProp, RNNPropState
 
 __all__ = [
     "AdamCell",
@@ -35,6 +32,7 @@ __all__ = [
     "Preprocessing",
     "RMSpropCell",
     "RNNProp",
+    "RNNPropState",
     "RawGradient",
     "is_convolution_kernel",
 ]

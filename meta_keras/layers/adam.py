@@ -1,4 +1,4 @@
-"""Adam."""
+"""Adam as a cell."""
 
 import keras
 import tensorflow as tf
@@ -9,12 +9,12 @@ from meta_keras.layers.fixed_rate import FixedRateCell
 def adam_update(gradient, parameters, m, v, step, learning_rate, beta_1, beta_2, epsilon):
     """Kingma & Ba 2015, algorithm 1, with the bias corrections in the rate as in section 2.
 
-    https://arxiv.org/abs/1412.6980
+        m_t = beta_1 m_{t-1} + (1 - beta_1) grad_t
+        v_t = beta_2 v_{t-1} + (1 - beta_2) grad_t^2
+        alpha_t = alpha sqrt(1 - beta_2^t) / (1 - beta_1^t)
+        theta_t = theta_{t-1} - alpha_t m_t / (sqrt(v_t) + epsilon)
 
-    m_t = beta_1 m_{t-1} + (1 - beta_1) grad_t
-    v_t = beta_2 v_{t-1} + (1 - beta_2) grad_t^2
-    alpha_t = alpha sqrt(1 - beta_2^t) / (1 - beta_1^t)
-    theta_t = theta_{t-1} - alpha_t m_t / (sqrt(v_t) + epsilon)
+    https://arxiv.org/abs/1412.6980
     """
     m = beta_1 * m + (1.0 - beta_1) * gradient
     v = beta_2 * v + (1.0 - beta_2) * tf.square(gradient)
@@ -29,10 +29,13 @@ class AdamCell(FixedRateCell):
     Args:
         learning_rate: positive float, the step size alpha.
         beta_1: decay of the mean gradient, in [0, 1); the paper's 0.9 by default. With 0 there is
-            no momentum (Nichol et al. 2018).
+            no momentum (Nichol et al. 2018, https://arxiv.org/abs/1803.02999).
 
     Raises:
         ValueError: an argument is out of range.
+
+    Call arguments: `gradient` and `parameters` `[P]`; `loss` is not used; `state` is `(m [P],
+    v [P], step scalar)`. Returns `(parameters, state)` of the same shapes.
     """
 
     BETA_2, EPSILON = 0.999, 1e-7

@@ -5,21 +5,14 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from meta_keras.layers import preprocessing as preprocessings
 from meta_keras.layers.cell import Cell
+from meta_keras.layers.concatenated import get_preprocessing, named_preprocessing
 from meta_keras.layers.lstm import lstm_step
 
 
-def gradient_path(gates, mean, gradient, rate):
-    """alpha (10 exp(a_t) m^_t + exp(b_t) grad_t): gradient descent with learned momentum and rate.
-
-    Args:
-        gates: a_t and b_t, `[2, P]`.
-        mean, gradient: m^_t and grad_t, `[P]`.
-        rate: alpha.
-    """
-    gates = tf.exp(gates)
-    return rate * (10.0 * gates[0] * mean + gates[1] * gradient)
+def gradient_path(gradient, mean, gates, gradient_rate):
+    """gradient_rate (10 exp(a_t) m^_t + exp(b_t) grad_t), where `gates` `[2, P]` are the exps."""
+    return gradient_rate * (10.0 * gates[0] * mean + gates[1] * gradient)
 
 
 class CoordinatewiseLSTMState(NamedTuple):
@@ -27,7 +20,7 @@ class CoordinatewiseLSTMState(NamedTuple):
 
     Attributes:
         h, c: tuples with the output and cell state of every LSTM layer, `[units, P]` each.
-        preprocessing: state of the preprocessing.
+        preprocessing: the state of the cell's preprocessing.
         update: the step just taken, `[P]`.
     """
 
@@ -48,40 +41,33 @@ class CoordinatewiseLSTM(Cell):
         [g_t, h_t] = LSTM(pre(grad_t), h_{t-1})
         theta_t = theta_{t-1} + output_scale * g_t
 
-    Where the preprocessing's features know no scale, g_t goes through a tanh (Lv et al. 2017,
-    https://arxiv.org/abs/1703.03633), so that no step is longer than `output_scale`.
+    Where the preprocessing's features know no scale, g_t goes through a tanh, so that no step is
+    longer than `output_scale` (Lv et al. 2017, https://arxiv.org/abs/1703.03633).
 
     With `gradient_rate`, this project's own addition, a second path leads past the bounded output,
-    gated by two further outputs a_t, b_t of the same network, zero at first, see `gradient_path`:
+    gated by two further outputs a_t, b_t of the same network, zero at first:
 
         theta_t = theta_{t-1} + output_scale * g_t
                   - gradient_rate (10 exp(a_t) m^_t + exp(b_t) grad_t)
 
-    Normalised features know a gradient's direction only, and a bounded output cannot be in
-    proportion to it; this path is gradient descent with momentum whose rate and momentum are
-    learned, as the input gate of `GatedLSTMCell` is.
+    with the preprocessing's running mean m^_t. Normalised features know a gradient's direction
+    only, and a bounded output cannot be in proportion to it; this path is gradient descent with
+    momentum whose rate and momentum are learned, as the input gate of `GatedLSTMCell` is.
 
     Args:
         units: widths of the LSTM layers.
-        preprocessing: a `Preprocessing`, or the name of one, see `preprocessing.get`.
+        preprocessing: a `Preprocessing`, or the name of one: `"none"` (the paper's quadratics),
+            `"log_and_sign"` (the paper's networks), `"rnnprop"` (Lv et al. 2017) or `"combined"`,
+            see `named_preprocessing`.
         output_scale: factor on the network's output; 0.1 in the paper's MNIST experiments.
         gradient_rate: learning rate with which the gradient's own path starts; None: no such path.
 
     Raises:
-        ValueError: an argument is out of range, or `gradient_rate` is given with a preprocessing
+        ValueError: an argument is out of range, or `gradient_rate` is given to a preprocessing
             that keeps no mean.
 
-    Call arguments: `gradient` and `parameters` `[P]` float, `loss` scalar (not looked at), `state`
-    a `CoordinatewiseLSTMState`. Returns `(parameters, state)` of the same shapes.
-
-    Example:
-
-    >>> cell = CoordinatewiseLSTM(units=(4,), preprocessing="rnnprop")
-    >>> theta = keras.ops.zeros(3)
-    >>> state = cell.initial_state(theta)
-    >>> theta, state = cell(keras.ops.ones(3), keras.ops.zeros(()), theta, state)
-    >>> theta.shape
-    TensorShape([3])
+    Call arguments: `gradient` and `parameters` `[P]`, `loss` scalar (not looked at), `state` a
+    `CoordinatewiseLSTMState`. Returns `(parameters, state)` of the same shapes.
     """
 
     def __init__(
@@ -97,6 +83,10 @@ class CoordinatewiseLSTM(Cell):
         self.units = tuple(units)
         if not self.units or any(width != int(width) or width < 1 for width in self.units):
             raise ValueError(f"{name}: units must be positive integers, got units={units!r}.")
+        try:
+            self.preprocessing = get_preprocessing(preprocessing)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
         if not output_scale > 0:
             raise ValueError(
                 f"{name}: output_scale must be positive, got output_scale={output_scale!r}."
@@ -105,45 +95,31 @@ class CoordinatewiseLSTM(Cell):
             raise ValueError(
                 f"{name}: gradient_rate must be positive or None, got {gradient_rate!r}."
             )
-        self.preprocessing = preprocessings.get(preprocessing)
         if gradient_rate is not None and not self.preprocessing.keeps_mean:
             raise ValueError(
                 f"{name}: gradient_rate={gradient_rate!r} needs a preprocessing that keeps a mean, "
-                f"such as 'rnnprop' or 'combined', not {preprocessing!r}."
+                f"preprocessing='rnnprop' or 'combined', got {preprocessing!r}."
             )
         self.output_scale = float(output_scale)
         self.gradient_rate = None if gradient_rate is None else float(gradient_rate)
 
     def build(self, parameters_shape):
+        def weight(name, shape, initializer):
+            return self.add_weight(name=name, shape=shape, initializer=initializer)
+
+        normal = keras.initializers.RandomNormal
         inputs = self.preprocessing.num_features
         self.kernels, self.biases = [], []
         for number, width in enumerate(self.units):
-            kernel = self.add_weight(
-                name=f"kernel_{number}",
-                shape=(inputs + width, 4 * width),
-                initializer=keras.initializers.GlorotUniform(),
-            )
-            bias = self.add_weight(
-                name=f"bias_{number}",
-                shape=(4 * width,),
-                initializer=_forget_gate_starts_open,
-            )
-            self.kernels.append(kernel)
-            self.biases.append(bias)
+            glorot = keras.initializers.GlorotUniform()
+            self.kernels.append(weight(f"kernel_{number}", (inputs + width, 4 * width), glorot))
+            self.biases.append(weight(f"bias_{number}", (4 * width,), _forget_gate_starts_open))
             inputs = width
-        self.output_kernel = self.add_weight(
-            name="output_kernel",
-            shape=(inputs, 1),
-            initializer=keras.initializers.RandomNormal(stddev=0.01),
-        )
-        self.output_bias = self.add_weight(name="output_bias", shape=(), initializer="zeros")
+        self.output_kernel = weight("output_kernel", (inputs, 1), normal(stddev=0.01))
+        self.output_bias = weight("output_bias", (), "zeros")
         if self.gradient_rate is not None:
-            self.path_kernel = self.add_weight(
-                name="path_kernel",
-                shape=(inputs, 2),
-                initializer=keras.initializers.RandomNormal(stddev=0.01),
-            )
-            self.path_bias = self.add_weight(name="path_bias", shape=(2,), initializer="zeros")
+            self.path_kernel = weight("path_kernel", (inputs, 2), normal(stddev=0.01))
+            self.path_bias = weight("path_bias", (2,), "zeros")
 
     def initial_state(self, parameters):
         zeros = tuple(
@@ -160,25 +136,19 @@ class CoordinatewiseLSTM(Cell):
         return {"update": state.update, "cell_state": tf.concat(state.c, axis=0)}
 
     def call(self, gradient, loss, parameters, state):
-        x, mean, own_state = self.preprocessing(gradient, state.preprocessing)
+        x, mean, memory = self.preprocessing.step(gradient, state.preprocessing)
         hs, cs = [], []
         for kernel, bias, h, c in zip(self.kernels, self.biases, state.h, state.c, strict=True):
             x, c = lstm_step(tf.convert_to_tensor(kernel), tf.convert_to_tensor(bias), x, h, c)
             hs.append(x)
             cs.append(c)
-        update = self._update(x, mean, gradient)
-        state = CoordinatewiseLSTMState(tuple(hs), tuple(cs), own_state, update)
-        return parameters + update, state
-
-    def _update(self, h, mean, gradient):
-        """The step that the last layer's output `[units, P]` proposes."""
-        output = tf.matmul(self.output_kernel, h, transpose_a=True)[0] + self.output_bias
+        output = tf.matmul(self.output_kernel, x, transpose_a=True)[0] + self.output_bias
         update = self.output_scale * (tf.tanh(output) if self.preprocessing.bounded else output)
-        if self.gradient_rate is None:
-            return update
-        gates = tf.matmul(self.path_kernel, h, transpose_a=True)
-        gates += tf.convert_to_tensor(self.path_bias)[:, None]
-        return update - gradient_path(gates, mean, gradient, self.gradient_rate)
+        if self.gradient_rate is not None:
+            gates = tf.matmul(self.path_kernel, x, transpose_a=True)
+            gates = tf.exp(gates + tf.convert_to_tensor(self.path_bias)[:, None])
+            update -= gradient_path(gradient, mean, gates, self.gradient_rate)
+        return parameters + update, CoordinatewiseLSTMState(tuple(hs), tuple(cs), memory, update)
 
     def get_config(self):
         return {
@@ -192,12 +162,9 @@ class CoordinatewiseLSTM(Cell):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        p = config.pop("p", None)  # Up to version 0.1 the preprocessing was a name and this.
-        if p not in (None, 10.0) and config["preprocessing"] in ("log_and_sign", "combined"):
-            parts = [preprocessings.LogAndSign(p)]
-            if config["preprocessing"] == "combined":
-                parts = [preprocessings.RNNProp(), *parts]
-            config["preprocessing"] = preprocessings.Concatenated(parts)
+        p = config.pop("p", None)  # of files that name their preprocessing
+        if p is not None:
+            config["preprocessing"] = named_preprocessing(config["preprocessing"], p)
         return cls(**config)
 
 

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 from meta_keras.layers.cell import Cell
+from meta_keras.layers.log_and_sign import log_and_sign
 from meta_keras.layers.lstm import lstm_step
-from meta_keras.layers.preprocessing import log_and_sign
 
 
 def gate(kernel, bias, h, theta, previous):
@@ -51,8 +51,8 @@ class GatedLSTMCell(Cell):
     """The meta-learner of "Optimization as a model for few-shot learning".
 
     Two layers, applied to every coordinate with shared weights (Ravi & Larochelle 2017, section
-    3.1). The first is an LSTM over the preprocessed gradient and loss, the second the gated
-    update whose cell state *is* the parameter vector:
+    3.1, https://openreview.net/forum?id=rJY0-Kcll). The first is an LSTM over the preprocessed
+    gradient and loss, the second the gated update whose cell state *is* the parameter vector:
 
         h_t = LSTM([pre(grad_t), pre(loss_t)], h_{t-1})
         i_t = sigmoid(W_I . [h_t, theta_{t-1}, i_{t-1}] + b_I)

@@ -1,4 +1,4 @@
-"""Gradient descent: the trivial cell."""
+"""Plain gradient descent as a cell."""
 
 import keras
 
@@ -19,6 +19,9 @@ class GradientDescentCell(FixedRateCell):
 
     Raises:
         ValueError: `learning_rate` is not positive.
+
+    Call arguments: `gradient` and `parameters` `[P]`; `loss` and `state` are not used. Returns
+    `(parameters, state)`.
 
     Example:
 

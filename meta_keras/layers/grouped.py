@@ -17,7 +17,7 @@ def is_convolution_kernel(variable):
 @keras.saving.register_keras_serializable(package="meta_keras")
 class GroupedCell(Cell):
     """A cell of its own for every group of variables, as for the convolutions and the dense layers
-    of a network in Andrychowicz et al. 2016, section 3.3.
+    of a network in Andrychowicz et al. 2016, section 3.3, https://arxiv.org/abs/1606.04474
 
     Args:
         cells: list of `Cell`s, one a group.

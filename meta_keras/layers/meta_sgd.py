@@ -14,8 +14,9 @@ def meta_sgd_update(gradient, theta, alpha):
 class MetaSGDCell(Cell):
     """Gradient descent with a learned rate for every coordinate.
 
-    "Meta-SGD: Learning to learn quickly for few-shot learning" (Li et al. 2017). A rate may become
-    negative: length and direction of the step are both learned.
+    "Meta-SGD: Learning to learn quickly for few-shot learning" (Li et al. 2017,
+    https://arxiv.org/abs/1707.09835). A rate may become negative: length and direction of the step
+    are both learned.
 
     Args:
         rate_initializer: of the rates alpha; the paper's U(0.005, 0.1) by default.

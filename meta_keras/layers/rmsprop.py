@@ -1,4 +1,4 @@
-"""RMSprop."""
+"""RMSprop as a cell."""
 
 import keras
 import tensorflow as tf
@@ -9,8 +9,9 @@ from meta_keras.layers.fixed_rate import FixedRateCell
 def rmsprop_update(gradient, parameters, v, learning_rate, rho, epsilon):
     """v_t = rho v_{t-1} + (1 - rho) grad_t^2;  theta_t = theta_{t-1} - alpha grad_t / sqrt(v_t).
 
-    Tieleman & Hinton 2012; epsilon is added to v_t, as in Keras.
-    https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf
+    Tieleman & Hinton 2012
+    (https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf); epsilon is added to
+    v_t, as in Keras.
     """
     v = rho * v + (1.0 - rho) * tf.square(gradient)
     return parameters - learning_rate * gradient / tf.sqrt(v + epsilon), v
@@ -25,6 +26,9 @@ class RMSpropCell(FixedRateCell):
 
     Raises:
         ValueError: `learning_rate` is not positive.
+
+    Call arguments: `gradient` and `parameters` `[P]`; `loss` is not used; `state` is v `[P]`.
+    Returns `(parameters, state)` of the same shapes.
     """
 
     RHO, EPSILON = 0.9, 1e-7

@@ -1,18 +1,34 @@
-"""Learned optimizers: their training and their use."""
+"""Learned optimizers: their training, their use, and what they are compared with."""
 
-from meta_keras.optimizers import baselines
-from meta_keras.optimizers.curves import LossCurve, loss_curve, loss_curves
+from meta_keras.optimizers.baselines import (
+    BASELINES,
+    RATES,
+    compare_on,
+    curve_table,
+    generalization,
+    seeds,
+    tuned,
+    tuned_baselines,
+)
+from meta_keras.optimizers.curves import MeanCurve, loss_curve, loss_curves
 from meta_keras.optimizers.learned import LearnedOptimizer
 from meta_keras.optimizers.trainer import OptimizerTrainer
 from meta_keras.optimizers.truncations import truncations, validation_optimizations
 
 __all__ = [
+    "BASELINES",
+    "RATES",
     "LearnedOptimizer",
-    "LossCurve",
+    "MeanCurve",
     "OptimizerTrainer",
-    "baselines",
+    "compare_on",
+    "curve_table",
+    "generalization",
     "loss_curve",
     "loss_curves",
+    "seeds",
     "truncations",
+    "tuned",
+    "tuned_baselines",
     "validation_optimizations",
 ]

@@ -1,4 +1,4 @@
-"""Losses along optimizations."""
+"""Losses along optimizations, and their mean over several."""
 
 import keras
 import numpy as np
@@ -8,45 +8,42 @@ from meta_keras.unroll import unroll
 
 
 def loss_curve(cell, problem, seed, steps):
-    """Losses along one optimization.
+    """Losses along one fresh optimization, as a part of a graph.
 
     Args:
-        cell: any built `Cell`.
+        cell: any built `Cell` whose state has the same structure and shapes after every step.
         problem: a `Problem`.
-        seed: the optimization, int64 scalar.
-        steps: number of steps, an int.
+        seed: int64 scalar tensor, the optimization.
+        steps: number of steps, a Python int.
 
     Returns:
-        float tensor `[steps + 1]`; entry t is the loss after t steps.
+        `[steps + 1]`, of the parameters' dtype; entry t is the loss after t steps.
     """
 
-    def one_step(step, losses, parameters, state):
-        run = unroll(
-            cell,
-            lambda theta, _, carry: (problem.loss(theta, seed, step), carry),
-            parameters,
-            1,
-            state=state,
-        )
+    def one_step(step, parameters, state, losses):
+        def loss_fn(theta, _, carry):
+            return problem.loss(theta, seed, step), carry
+
+        run = unroll(cell, loss_fn, parameters, 1, state=state)
         losses = losses.write(tf.cast(step, tf.int32), run.losses[0])
-        return step + 1, losses, run.parameters, run.state
+        return step + 1, run.parameters, run.state, losses
 
     parameters = problem.initial_parameters(seed)
     losses = tf.TensorArray(parameters.dtype, steps + 1)
-    _, losses, parameters, _ = tf.while_loop(
+    _, parameters, _, losses = tf.while_loop(
         lambda step, *_: step < steps,
         one_step,
-        (tf.constant(0, tf.int64), losses, parameters, cell.initial_state(parameters)),
+        (tf.constant(0, tf.int64), parameters, cell.initial_state(parameters), losses),
     )
     last = problem.loss(parameters, seed, tf.constant(steps, tf.int64))
-    return losses.write(steps, last).stack()
+    return tf.reshape(losses.write(steps, last).stack(), [steps + 1])
 
 
 def loss_curves(cell, problem, seeds, steps, learning_rates=None):
     """Losses along fresh optimizations.
 
     Args:
-        cell: any built `Cell`.
+        cell: any built `Cell`, see `loss_curve`.
         problem: a `Problem`.
         seeds: the optimizations, a list of ints.
         steps: number of steps.
@@ -79,34 +76,48 @@ def loss_curves(cell, problem, seeds, steps, learning_rates=None):
     return np.asarray(curves)[slice(None) if learning_rates is not None else 0]
 
 
-@keras.saving.register_keras_serializable(package="meta_keras")
-class LossCurve(keras.metrics.Metric):
-    """Mean of curves and half width of its 95 % interval, for every step.
+class MeanCurve(keras.metrics.Metric):
+    """The mean of several curves and its 95 % band, point by point.
 
     Args:
-        steps: the curves have one entry more.
+        points: of a curve.
+
+    Attributes:
+        mean: float32 NumPy `[points]`; zeros before the first curve.
+        ci95: the half width of the interval, 1.96 s / sqrt(n) with the sample standard deviation
+            s, as of `meta_keras.metrics.mean_and_ci95`; zeros before the second curve.
     """
 
-    def __init__(self, steps, name="curve", **kwargs):
+    def __init__(self, points, name="curve", **kwargs):
         super().__init__(name=name, **kwargs)
-        self.steps = steps
-        self.count = self.add_weight(name="count", initializer="zeros")
-        self.mean = self.add_weight(name="mean", shape=(steps + 1,), initializer="zeros")
-        self.squares = self.add_weight(name="squares", shape=(steps + 1,), initializer="zeros")
+        self.count = self.add_variable((), "zeros", name="count")
+        self.total = self.add_variable((points,), "zeros", name="total")
+        # Of the deviations from the mean (Welford's method): sums of squares would cancel.
+        self.squares = self.add_variable((points,), "zeros", name="squares")
 
     def update_state(self, curve):
-        """Takes a curve `[steps + 1]` into account."""
-        # Welford 1962: sums of squares would cancel where losses are large and alike.
-        self.count.assign_add(1.0)
-        difference = curve - self.mean
-        self.mean.assign_add(difference / self.count)
-        self.squares.assign_add(difference * (curve - self.mean))
+        """Adds a curve `[points]`."""
+        curve = tf.cast(curve, self.dtype)
+        before = curve - self.result()
+        self.count.assign(self.count + 1.0)
+        self.total.assign(self.total + curve)
+        self.squares.assign(self.squares + before * (curve - self.result()))
 
     def result(self):
-        """The mean, `[steps + 1]`."""
-        return tf.convert_to_tensor(self.mean)
+        return self.total / tf.maximum(tf.convert_to_tensor(self.count), 1.0)
 
+    @property
+    def mean(self):
+        return np.asarray(self.result())
+
+    @property
     def ci95(self):
-        """Half width of the mean's 95 % interval, `[steps + 1]`; NaN for a single curve."""
-        variance = tf.convert_to_tensor(self.squares) / (self.count - 1.0)
-        return 1.96 * tf.sqrt(variance / self.count)
+        n = float(self.count)
+        return 1.96 * np.sqrt(np.asarray(self.squares) / max(n - 1.0, 1.0) / max(n, 1.0))
+
+    # What was measured last is no part of a model.
+    def save_own_variables(self, store):
+        pass
+
+    def load_own_variables(self, store):
+        pass

@@ -3,7 +3,9 @@
 import keras
 import tensorflow as tf
 
-from meta_keras.optimizers.curves import LossCurve, loss_curve
+from meta_keras.errors import SettingError
+from meta_keras.optimizers import old_files
+from meta_keras.optimizers.curves import MeanCurve, loss_curve
 from meta_keras.recompute import unroll_recomputed
 from meta_keras.unroll import unroll
 
@@ -14,17 +16,17 @@ class OptimizerTrainer(keras.Model):
 
     One training step carries on an optimization for `unroll_steps` steps and takes one step of
     the outer optimizer on the cell's weights phi, with the loss (Andrychowicz et al. 2016,
-    equation 3, divided by the number of steps; https://arxiv.org/abs/1606.04474)
+    equation 3, divided by the number of steps, https://arxiv.org/abs/1606.04474)
 
         L(phi) = 1/T sum_{t=1}^{T} w_t f(theta_t),      theta_t = cell(grad f(theta_{t-1}), ...)
 
     Parameters and state of the cell are carried over to the next training step as values; no
     derivative goes back beyond the truncation.
 
-    It is trained by plain `fit` on a data set of `truncations` and validated by its
-    `validation_data`, a data set of `validation_optimizations`: `val_loss` is the mean loss of
-    steps 1 to `horizon`, weighted as in training, over whole fresh optimizations, `val_final_loss`
-    that of the last step, and `curve` holds the mean for every step.
+    It is trained by plain `fit` on a data set of truncations, see `truncations`, and validated by
+    Keras on one of fresh optimizations, see `validation_optimizations`. Each of those runs for
+    `horizon` steps; `val_loss` is the mean over steps 1 to `horizon` (weighted by w_t) of the mean
+    over optimizations, `val_final_loss` the mean after the last step.
 
     Args:
         cell: a `meta_keras.layers.Cell` with weights.
@@ -35,15 +37,33 @@ class OptimizerTrainer(keras.Model):
             (section 2, figure 2).
         loss_weights: w_1, w_2, ... for every step of an optimization, at least as many as its
             longest horizon has; None: all 1, as in the paper, whose equation 3 allows any.
-        recompute: gradient checkpointing, see `meta_keras.recompute`: memory for truncations of
-            many steps.
-        horizon: steps of an optimization in validation.
-        validation_problem: a `Problem`, likewise not saved; `problem` by default.
+        recompute: gradient checkpointing, see `unroll_recomputed`: memory for truncations of many
+            steps.
+        horizon: steps of an optimization in validation; the paper's 100 by default.
+        validation_problem: what validation runs on, of the same size; `problem` by default. Not
+            saved either.
         size: P; that of the problem by default.
 
+    Attributes:
+        curve: the `MeanCurve` of the last validation: `curve.mean` and `curve.ci95`, NumPy
+            `[horizon + 1]`, of the losses after 0, 1, ... steps.
+
     Raises:
-        ValueError: an argument is out of range; or (in training) there is no problem, or it does
-            not allow the second derivatives that `second_order` takes.
+        SettingError: an argument is out of range; or (in training) there is no problem, or it does
+            not allow the second derivatives that `second_order` takes; or (in validation) there
+            are fewer weights than steps.
+
+    Example:
+
+    >>> from meta_keras import layers, optimizers, problems
+    >>> cell, problem = layers.CoordinatewiseLSTM((4,)), problems.Quadratic(dimensions=2, batch=3)
+    >>> trainer = optimizers.OptimizerTrainer(cell, problem, unroll_steps=5, horizon=10)
+    >>> trainer.compile(keras.optimizers.Adam(0.01))
+    >>> work = optimizers.truncations(count=4, steps=10, unroll_steps=5)
+    >>> validation = optimizers.validation_optimizations([-1, -2])
+    >>> history = trainer.fit(work, validation_data=validation, verbose=0).history
+    >>> sorted(history)
+    ['loss', 'val_final_loss', 'val_loss']
     """
 
     def __init__(
@@ -61,41 +81,39 @@ class OptimizerTrainer(keras.Model):
     ):
         super().__init__(**kwargs)
         name = type(self).__name__
-        for argument, value in (("unroll_steps", unroll_steps), ("horizon", horizon)):
+        for setting, value in (("unroll_steps", unroll_steps), ("horizon", horizon)):
             if value != int(value) or value < 1:
-                raise ValueError(f"{name}: {argument} must be a positive integer, got {value!r}.")
+                raise SettingError(f"{name}: {setting}={value!r} must be a positive integer.")
         if loss_weights is not None and (
             not len(loss_weights) or not min(loss_weights) >= 0 or not max(loss_weights) > 0
         ):
-            raise ValueError(
-                f"{name}: loss_weights must not be negative nor all zero, got {loss_weights!r}."
+            raise SettingError(
+                f"{name}: loss_weights={loss_weights!r} must not be negative nor all zero."
             )
         if problem is None and size is None:
-            raise ValueError(f"{name}: a problem is needed.")
+            raise SettingError(f"{name}: a problem is needed.")
         self.cell = cell
         self.problem = problem
-        self.validation_problem = validation_problem or problem
+        self.validation_problem = validation_problem
         self.unroll_steps = int(unroll_steps)
         self.second_order = second_order
         self.loss_weights = None if loss_weights is None else [float(w) for w in loss_weights]
         self.recompute = recompute
+        self.horizon = int(horizon)
         self.size = int(size or problem.size)
         if problem is not None and problem.variables is not None:
             cell.prepare(problem.variables)
         cell.build_once(self.size)
-        start = tf.zeros(self.size), cell.initial_state(tf.zeros(self.size))
         # theta and the cell's state: what is carried over.
+        self.structure = tf.zeros(self.size), cell.initial_state(tf.zeros(self.size))
         self.carried = [
             self.add_weight(
                 shape=leaf.shape, initializer="zeros", trainable=False, name=f"carried_{number}"
             )
-            for number, leaf in enumerate(tf.nest.flatten(start))
+            for number, leaf in enumerate(tf.nest.flatten(self.structure))
         ]
-        self.structure = start
-        self._from_version_1, self._resumable = False, True
-        self.horizon = int(horizon)
         self.loss_mean = keras.metrics.Mean(name="loss")
-        self.curve = LossCurve(self.horizon)
+        self.curve = MeanCurve(self.horizon + 1)
         self.built = True
 
     def build(self, input_shape=None):
@@ -141,19 +159,9 @@ class OptimizerTrainer(keras.Model):
         return tf.reduce_mean(losses), run.parameters, run.state
 
     def train_step(self, data):
-        if not self._resumable:
-            raise ValueError(
-                f"{type(self).__name__}: a run begun with version 0.1 cannot be continued with "
-                "these options: train in a new folder, or use its finished optimizer, the preset "
-                "`optimizer` in its folder."
-            )
-        if self.problem is None:
-            raise ValueError(
-                f"{type(self).__name__}: problem=None; a loaded trainer has none: set its "
-                "attribute .problem before fit."
-            )
-        if self.second_order and not self.problem.second_order:
-            raise ValueError(
+        problem = self._need_problem(self.problem)
+        if self.second_order and not problem.second_order:
+            raise SettingError(
                 f"{type(self).__name__}: second_order=True needs a problem with second_order=True."
             )
         seed, step = (tf.cast(tf.reshape(data[name], []), tf.int64) for name in ("seed", "step"))
@@ -165,37 +173,40 @@ class OptimizerTrainer(keras.Model):
             loss, parameters, state = self.truncation_loss(seed, step, *begin)
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        after = tf.nest.flatten((parameters, state))
-        for variable, value in zip(self.carried, after, strict=True):
+        for variable, value in zip(self.carried, tf.nest.flatten((parameters, state)), strict=True):
             variable.assign(value)
         self.loss_mean.update_state(loss)
         return {"loss": self.loss_mean.result()}
 
     def test_step(self, data):
-        if self.validation_problem is None:
-            raise ValueError(
-                f"{type(self).__name__}: validation_problem=None; a loaded trainer has none: set "
-                "its attribute .validation_problem before evaluate."
+        problem = self._need_problem(self.validation_problem or self.problem)
+        weights = self.loss_weights or [1.0] * self.horizon
+        if len(weights) < self.horizon:
+            raise SettingError(
+                f"{type(self).__name__}: horizon={self.horizon} is longer than loss_weights, of "
+                f"which there are {len(weights)}."
             )
         seed = tf.cast(tf.reshape(data["seed"], []), tf.int64)
-        self.curve.update_state(loss_curve(self.cell, self.validation_problem, seed, self.horizon))
-        means = self.curve.result()
-        weights = self.loss_weights[: self.horizon] if self.loss_weights else [1.0] * self.horizon
-        loss = tf.tensordot(means[1:], tf.constant(weights, means.dtype), 1) / sum(weights)
-        return {"loss": loss, "final_loss": means[-1]}
+        self.curve.update_state(loss_curve(self.cell, problem, seed, self.horizon))
+        mean, weights = self.curve.result(), tf.constant(weights[: self.horizon])
+        loss = tf.reduce_sum(weights * mean[1:]) / tf.reduce_sum(weights)
+        return {"loss": loss, "final_loss": mean[-1]}
+
+    def _need_problem(self, problem):
+        if problem is None:
+            raise SettingError(
+                f"{type(self).__name__}: problem=None; a loaded trainer has none: set its "
+                "attribute .problem before fit."
+            )
+        return problem
 
     def load_own_variables(self, store):
-        """Loads what is carried over; version 0.1 saved the scale of every coordinate, too."""
-        values = [store[str(number)] for number in range(len(store.keys()))]
-        if self._from_version_1 and len(values) == len(self.carried) + 1:
-            del values[1]
-        if [value.shape for value in values] != [tuple(v.shape) for v in self.carried]:
-            if not self._from_version_1:
-                super().load_own_variables(store)  # raises the error
-            self._resumable = False
-            return
-        for variable, value in zip(self.carried, values, strict=True):
-            variable.assign(value)
+        arrays = [store[str(number)] for number in range(len(store.keys()))]
+        if len(arrays) > len(self.carried):
+            arrays = old_files.without_scale(arrays)
+        if len(arrays) > len(self.carried):
+            arrays = old_files.without_unused_means(arrays)
+        super().load_own_variables({str(number): array for number, array in enumerate(arrays)})
 
     def get_config(self):
         return {
@@ -211,10 +222,8 @@ class OptimizerTrainer(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        config = {**config, "cell": keras.saving.deserialize_keras_object(config["cell"])}
-        scale = config.pop("random_scale", None)
-        trainer = cls(**config)
-        # Version 0.1 scaled coordinates here: what it carried over is of no use without that.
-        trainer._from_version_1 = scale is not None
-        trainer._resumable = not scale
-        return trainer
+        config = dict(config)
+        if config.pop("random_scale", 0.0):
+            old_files.refuse_random_scale()
+        config["cell"] = keras.saving.deserialize_keras_object(config["cell"])
+        return cls(**config)

@@ -1,7 +1,9 @@
-"""The order of work of an `OptimizerTrainer`."""
+"""The data sets that an `OptimizerTrainer` is trained and validated on."""
 
 import numpy as np
 import tensorflow as tf
+
+from meta_keras.errors import SettingError
 
 
 def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
@@ -12,8 +14,9 @@ def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
     Args:
         count: number of truncations.
         steps: length of an optimization, a multiple of `unroll_steps`; or a list of them, a
-            curriculum of horizons (Chen et al. 2020, https://arxiv.org/abs/2010.09089): each in
-            turn gets an equal share of the `total` truncations.
+            curriculum of horizons (Chen et al. 2020, "Training stronger baselines for learning to
+            optimize", https://arxiv.org/abs/2010.09089): each in turn gets an equal share of the
+            `total` truncations.
         unroll_steps: length of a truncation.
         seed: names the stream of optimizations.
         start: number of the first truncation.
@@ -23,18 +26,18 @@ def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
         A `tf.data.Dataset` of dicts of int64 `seed` and `step`, `[1]` each.
 
     Raises:
-        ValueError: a horizon is not a multiple of `unroll_steps`, or there are more horizons than
+        SettingError: a horizon is not a multiple of `unroll_steps`, or there are more horizons than
             truncations.
     """
     horizons = list(steps) if isinstance(steps, (list, tuple)) else [steps]
     total = start + count if total is None else total
     for horizon in horizons:
         if horizon < 1 or horizon % unroll_steps:
-            raise ValueError(
+            raise SettingError(
                 f"steps={horizon} must be a positive multiple of unroll_steps={unroll_steps}."
             )
     if len(horizons) > total:
-        raise ValueError(f"{len(horizons)} horizons are more than the {total} truncations.")
+        raise SettingError(f"{len(horizons)} horizons are more than the {total} truncations.")
     lengths = np.array([horizon // unroll_steps for horizon in horizons])
     begins = np.arange(len(horizons)) * total // len(horizons)
     # Optimizations begun before each stage; the last one of a stage may remain unfinished.
@@ -55,13 +58,12 @@ def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
 
 
 def validation_optimizations(seeds):
-    """The optimizations of a validation, for the `validation_data` of an `OptimizerTrainer`.
+    """The data set of fresh optimizations for `OptimizerTrainer.fit(validation_data=...)`.
 
     Args:
-        seeds: the optimizations, a sequence of ints.
+        seeds: the optimizations, a list or range of ints.
 
     Returns:
         A `tf.data.Dataset` of dicts of int64 `seed`, `[1]`.
     """
-    seeds = tf.constant(list(seeds), tf.int64)
-    return tf.data.Dataset.from_tensor_slices({"seed": seeds}).batch(1)
+    return tf.data.Dataset.from_tensor_slices({"seed": tf.constant(list(seeds), tf.int64)[:, None]})

@@ -13,7 +13,7 @@ class CharacterClassification(Problem):
 
     The network is that of the few-shot experiments (`networks.conv4` with strides; convolutions,
     batch normalisation with batch statistics, one dense layer), a relative of the CIFAR-10
-    optimizee of Andrychowicz et al. 2016, section 3.3.
+    optimizee of Andrychowicz et al. 2016, section 3.3 (https://arxiv.org/abs/1606.04474).
 
     Args:
         drawings: uint8 `[classes, drawings a class, H, W]`, ink 255, of the classes to draw from

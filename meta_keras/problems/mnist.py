@@ -1,4 +1,4 @@
-"""MNIST networks, the neural optimizees of Andrychowicz et al. 2016."""
+"""MNIST networks, neural optimizees."""
 
 import functools
 
@@ -23,7 +23,9 @@ def _pictures(data_dir):
 
 
 def mnist_mlp(data_dir=None, units=(20,), activation="sigmoid", batch_size=128):
-    """Training a small network on MNIST (section 3.2): cross-entropy on fresh minibatches.
+    """Training a small network on MNIST: cross-entropy on fresh minibatches.
+
+    Andrychowicz et al. 2016, section 3.2, https://arxiv.org/abs/1606.04474
 
     Args:
         data_dir: TFDS folder; TFDS' own default if None. MNIST is downloaded if it is not there.

@@ -4,14 +4,14 @@
 class Problem:
     """A family of functions to minimise, one for every seed.
 
-    Subclasses implement two pure functions: the same arguments always give the same values, so a
-    run can resume exactly and every optimizer starts at the same points and sees the same
-    minibatches.
+    Subclasses set `size`, the number P of parameters, and implement two pure functions: the same
+    arguments always give the same values, so a run can resume exactly and every optimizer starts
+    at the same points and sees the same minibatches.
 
     Attributes:
-        size: P, the number of parameters.
-        variables: the Keras variables they belong to, if there are any.
-        second_order: whether second derivatives of the loss are exact.
+        size: P.
+        variables: the Keras variables that the parameters belong to, if there are any.
+        second_order: whether second derivatives of the loss may be taken.
     """
 
     size: int

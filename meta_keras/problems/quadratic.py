@@ -1,4 +1,4 @@
-"""Random quadratic functions, the synthetic problem of Andrychowicz et al. 2016."""
+"""Random quadratic functions, a synthetic problem."""
 
 import tensorflow as tf
 
@@ -6,10 +6,10 @@ from meta_keras.problems.problem import Problem
 
 
 class Quadratic(Problem):
-    """f(theta) = ||W theta - y||^2, the mean of a batch of functions (section 3.1).
+    """f(theta) = ||W theta - y||^2, the mean of a batch of functions.
 
-    Every function has parameters of its own: P = batch * dimensions. It does not change from step
-    to step.
+    Andrychowicz et al. 2016, section 3.1, https://arxiv.org/abs/1606.04474. Every function has
+    parameters of its own: P = batch * dimensions. It does not change from step to step.
 
     Args:
         variant: `"gaussian"`: entries of W and y from N(0, 1), as in the paper; `"uniform"`: from

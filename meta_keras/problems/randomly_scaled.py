@@ -1,44 +1,61 @@
-"""Random scaling of coordinates: a problem whose scale cannot be learned by heart."""
+"""The same problem in other coordinates, so that no optimizer learns its scale by heart."""
 
 import math
 
 import tensorflow as tf
 
+from meta_keras.errors import SettingError
 from meta_keras.problems.problem import Problem
 
 
 class RandomlyScaled(Problem):
-    """Another problem in other coordinates: every seed scales each of them by its own factor.
+    """A problem every coordinate of which is multiplied by a random factor, drawn by the seed.
 
-        minimise f(c o theta) from theta_0 / c,      c = exp(u), u ~ U(-s, s)
+        c = exp(u), u ~ U(-s, s)        g(theta) = f(c theta)        theta_0 = theta_0^f / c
 
-    o is elementwise. An optimizer trained on it cannot learn the scale of the problem by heart
-    (Lv et al. 2017, section 4.1, https://arxiv.org/abs/1703.03633).
+    Lv, Jiang & Li 2017, "Learning gradient descent: better generalization and longer horizons",
+    section 4.1, https://arxiv.org/abs/1703.03633: an optimizer is trained on the scaled problem
+    and used on the problem itself.
 
     Args:
-        problem: a `Problem`.
-        scale: s, positive and finite.
+        problem: the `Problem` f; size, variables and `second_order` are its own.
+        scale: s, a positive float.
 
     Raises:
-        ValueError: `scale` is out of range.
+        SettingError: `scale` is not positive and finite.
+
+    Example:
+
+    >>> from meta_keras.problems import Quadratic
+    >>> RandomlyScaled(Quadratic(dimensions=2, batch=3), scale=1.0).size
+    6
     """
 
     def __init__(self, problem, scale):
         if not 0 < scale < math.inf:
-            raise ValueError(f"RandomlyScaled: scale must be positive and finite, got {scale!r}.")
+            raise SettingError(
+                f"RandomlyScaled: scale={scale!r} must be positive and finite; without "
+                "scaling, use the problem itself."
+            )
         self.problem = problem
         self.scale = float(scale)
-        self.size = problem.size
-        self.variables = problem.variables
-        self.second_order = problem.second_order
+
+    @property
+    def size(self):
+        return self.problem.size
+
+    @property
+    def variables(self):
+        return self.problem.variables
+
+    @property
+    def second_order(self):
+        return self.problem.second_order
 
     def factors(self, seed):
-        """c `[P]` of optimization `seed`."""
+        """c of optimization `seed`: float32 `[P]`."""
         exponent = tf.random.stateless_uniform(
-            [self.size],
-            tf.random.fold_in([seed, 0], 99),
-            minval=-self.scale,
-            maxval=self.scale,
+            [self.size], tf.random.fold_in([seed, 0], 99), minval=-self.scale, maxval=self.scale
         )
         return tf.exp(exponent)
 

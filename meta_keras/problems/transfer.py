@@ -1,21 +1,22 @@
-"""Sets of problems on which an optimizer was not trained."""
+"""Sets of tasks that show whether an optimizer does what it was not trained for."""
 
 from meta_keras.problems.mnist import mnist_mlp
 
 
 def mnist_transfer_set(data_dir=None):
-    """What an optimizer of MNIST networks is tested on in Andrychowicz et al. 2016, section 3.2.
+    """What an optimizer of MNIST networks is tested on and was not trained for.
 
-    https://arxiv.org/abs/1606.04474
+    Longer runs, and networks of another width, depth and activation: Andrychowicz et al. 2016,
+    section 3.2 and figures 4 and 5, https://arxiv.org/abs/1606.04474
 
     Args:
-        data_dir: TFDS folder; TFDS' own default if None.
+        data_dir: as for `mnist_mlp`.
 
     Returns:
         Dict from a description to `(problem, steps)`.
 
     Raises:
-        DatasetError: MNIST cannot be had.
+        DatasetError: the data cannot be had.
     """
     base = mnist_mlp(data_dir)
     return {

@@ -1,7 +1,5 @@
 """What is told of a learned optimizer beside its baselines: tables and cards."""
 
-import numpy as np
-
 from meta_keras.training.tables import print_table
 
 
@@ -34,23 +32,10 @@ def print_transfer(description, result):
 
     Args:
         description: the problem in words.
-        result: dict of `steps`, `runs` and `optimizers`, a table.
+        result: as `baselines.compare_on` gives it.
     """
-    table = result["optimizers"]
-    best = min(
-        (name for name in table if name != "learned"),
-        key=lambda name: table[name]["final_loss_mean"],
-    )
-    verdict = _verdict(table["learned"], table[best])
-    print(f"\nNot trained for: {description}; the learned optimizer is {verdict} {best}.")
-    print_losses(table, [result["steps"]], result["steps"])
-
-
-def _verdict(learned, best):
-    gap = best["final_loss_mean"] - learned["final_loss_mean"]
-    if not abs(gap) > learned["final_loss_ci95"] + best["final_loss_ci95"]:
-        return "as good as (intervals overlap)" if np.isfinite(gap) else "DIVERGING, behind"
-    return "better than" if gap > 0 else "WORSE than"
+    print(f"\nNot trained for: {description}; the learned optimizer is {result['verdict']}.")
+    print_losses(result["optimizers"], [result["steps"]], result["steps"])
 
 
 def card_of(results, settings):

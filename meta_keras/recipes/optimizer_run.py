@@ -100,7 +100,17 @@ def _train(recipe, folder, rates, verbose):
         updates=recipe.updates,
         validation=lambda: recipe.episodes("validation"),
         callbacks=lambda: [
-            OptimizationSummaries(folder, recipe.validation_runs, recipe.updates, rates, _picture)
+            OptimizationSummaries(
+                folder,
+                recipe.problems.validation,
+                baselines.seeds("validation", recipe.validation_runs),
+                recipe.updates,
+                {
+                    name: baselines.BASELINES[name](row["learning_rate"])
+                    for name, row in rates.items()
+                },
+                _picture,
+            )
         ],
         unit="update",
         monitor="val_loss",
@@ -140,7 +150,7 @@ def _generalization(recipe, cell, folder, verbose):
         return None
     tables = {}
     for description, (problem, steps) in mnist_transfer_set(recipe.data_dir).items():
-        tables[description] = baselines.comparison(
+        tables[description] = baselines.compare_on(
             cell, problem, steps, recipe.validation_runs, recipe.generalize_runs
         )
         if verbose:

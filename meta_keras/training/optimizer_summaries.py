@@ -5,58 +5,61 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from meta_keras import metrics
-from meta_keras.optimizers import baselines, loss_curves
+from meta_keras.metrics import mean_and_ci95
+from meta_keras.optimizers import loss_curves
 from meta_keras.unroll import unroll
 
 
 class OptimizationSummaries(keras.callbacks.Callback):
-    """Writes what TensorBoard shows; the step is the number of updates.
+    """Writes what the validation after every epoch of an `OptimizerTrainer` has seen.
 
-    The meta-loss of training and validation and the loss after the last step; the learned
-    optimizer's loss curve beside the baselines', as a picture; and, of one optimization,
-    histograms of the updates and of the cell's state over coordinates after 1, 10 and 100 steps.
+    For TensorBoard, with the number of updates as the step: the meta-loss of training and
+    validation and the loss after the last step; the learned optimizer's loss curve beside the
+    baselines', as a picture; and, of one optimization, histograms of the updates and of the cell's
+    state over coordinates after 1, 10 and 100 steps. `fit` must have `validation_data`.
 
     Args:
         logdir: path; events go to its folders `train` and `validation`.
-        runs: number of optimizations of a validation.
+        problem: the `Problem` of the validation.
+        seeds: the validation's optimizations; the baselines run them once.
         updates_per_epoch: updates between two validations.
-        rates: the baselines' rates, as `baselines.tuned_baselines` gives them.
-        picture: function of a table of curves, as `plots.loss_curves_figure` takes it, and the
-            horizon, to a picture, uint8 `[height, width, 3]`.
+        baselines: dict from a name to a cell with a fixed rate.
+        draw: function `(optimizers, horizon)` to a picture, uint8 `[height, width, 3]`.
+            `optimizers`: dict from a name, `"learned"` first, to a dict of `curve` and
+            `curve_ci95`, lists of `horizon + 1` numbers.
     """
 
     HISTOGRAM_STEPS = (1, 10, 100)
 
-    def __init__(self, logdir, runs, updates_per_epoch, rates, picture):
+    def __init__(self, logdir, problem, seeds, updates_per_epoch, baselines, draw):
         super().__init__()
-        self.seeds = baselines.seeds("validation", runs)
+        self.problem = problem
+        self.seeds = seeds
         self.updates_per_epoch = updates_per_epoch
-        self.rates = rates
-        self.picture = picture
+        self.baselines = baselines
+        self.draw = draw
         self.writers = {
             name: tf.summary.create_file_writer(str(pathlib.Path(logdir) / name))
             for name in ("train", "validation")
         }
 
     def on_train_begin(self, logs=None):
-        self.steps, self.problem = self.model.horizon, self.model.validation_problem
-        self.curves = {}
-        for name, row in self.rates.items():
-            cell = baselines.BASELINES[name](row["learning_rate"])
-            losses = loss_curves(cell, self.problem, self.seeds, self.steps)
-            self.curves[name] = _curve(*metrics.mean_and_ci95(losses))
+        self._curves = {
+            name: _curve(
+                *mean_and_ci95(loss_curves(cell, self.problem, self.seeds, self.model.horizon))
+            )
+            for name, cell in self.baselines.items()
+        }
 
     def on_epoch_end(self, epoch, logs=None):
-        curve = self.model.curve
-        learned = _curve(curve.result().numpy(), curve.ci95().numpy())
+        learned = _curve(self.model.curve.mean, self.model.curve.ci95)
         step = (epoch + 1) * self.updates_per_epoch
         with self.writers["train"].as_default(step=step):
             tf.summary.scalar("meta_loss", logs["loss"])
         with self.writers["validation"].as_default(step=step):
             tf.summary.scalar("meta_loss", logs["val_loss"])
             tf.summary.scalar("final_loss", logs["val_final_loss"])
-            picture = self.picture({"learned": learned, **self.curves}, self.steps)
+            picture = self.draw({"learned": learned, **self._curves}, self.model.horizon)
             tf.summary.image("optimizations", picture[None])
             self._write_histograms()
         for writer in self.writers.values():
@@ -75,7 +78,7 @@ class OptimizationSummaries(keras.callbacks.Callback):
         parameters = self.problem.initial_parameters(seed)
         state, done = cell.initial_state(parameters), 0
         one_step = one_step.get_concrete_function(parameters, state, seed)
-        for steps in (steps for steps in self.HISTOGRAM_STEPS if steps <= self.steps):
+        for steps in (steps for steps in self.HISTOGRAM_STEPS if steps <= self.model.horizon):
             while done < steps:
                 parameters, state = one_step(parameters, state, tf.constant(done, tf.int64))
                 done += 1
@@ -83,5 +86,5 @@ class OptimizationSummaries(keras.callbacks.Callback):
                 tf.summary.histogram(f"{name}/after_{steps:03d}_steps", values)
 
 
-def _curve(mean, band):
-    return {"curve": mean.tolist(), "curve_ci95": band.tolist()}
+def _curve(mean, ci95):
+    return {"curve": mean.tolist(), "curve_ci95": ci95.tolist()}

@@ -1,5 +1,6 @@
 """Tests of the learned optimizer's recipe: its defaults, its baselines, its transfer set."""
 
+import functools
 import json
 import pathlib
 
@@ -106,7 +107,8 @@ def test_transfer_set_of_mnist(plain_runtime, omniglot_dir, tmp_path, monkeypatc
     }
     shorter = {name: (whole[name][0], 4) for name in ("two hidden layers", "ReLU")}
     monkeypatch.setattr(optimizer_run, "mnist_transfer_set", lambda data_dir: shorter)
-    monkeypatch.setattr(baselines, "RATES", [0.1, 1.0])
+    compare_on = functools.partial(baselines.compare_on, rates=[0.1, 1.0])
+    monkeypatch.setattr(baselines, "compare_on", compare_on)
     keras.utils.set_random_seed(0)
     recipe = recipes.recipe(
         "coordinatewise_lstm", **TINY, problem="mnist", generalize=True, generalize_runs=2,
