@@ -3,8 +3,10 @@
 from meta_keras import data, layers, learners, metrics, networks, optimizers, presets, problems
 from meta_keras.learners import (
     MAML,
+    DescribedLearner,
     EpisodicLearner,
     GradientBasedLearner,
+    Learner,
     LSTMMetaLearner,
     MatchingNetwork,
     MetaSGD,
@@ -22,10 +24,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "MAML",
+    "DescribedLearner",
     "EpisodicLearner",
     "GradientBasedLearner",
     "LSTMMetaLearner",
     "LearnedOptimizer",
+    "Learner",
     "MatchingNetwork",
     "MetaSGD",
     "MetricLearner",
