@@ -247,12 +247,28 @@ class EpisodeSummaries(keras.callbacks.Callback):
         with self.writers["validation"].as_default(step=step):
             tf.summary.scalar("loss", logs["val_loss"])
             tf.summary.scalar("accuracy", logs["val_accuracy"])
-            scalars, histograms = self.model.adaptation_summaries(*self.validation_batch)
-            for tag, value in scalars.items():
-                tf.summary.scalar(tag, value)
-            for tag, values in histograms.items():
-                tf.summary.histogram(tag, values)
+            self._write_adaptation()
             picture = self.picture(self.model, self.validation_batch)
             tf.summary.image("episode", picture[None])
         for writer in self.writers.values():
             writer.flush()
+
+    def _write_adaptation(self):
+        if not hasattr(self.model, "run_inner_loop"):
+            return
+        x, y = self.validation_batch
+        x, y = {name: value[0] for name, value in x.items()}, y[0]
+        run = self.model.run_inner_loop(x["support_images"], x["support_labels"])
+        for step, loss in enumerate(run.losses):
+            tf.summary.scalar(f"inner_loop/support_loss_before_step_{step + 1:02d}", loss)
+        transductive = self.model.is_transductive()
+        for name, parameters, state in (
+            ("before", self.model.flat.parameters(), self.model.flat.state()),
+            ("after", run.parameters, run.carry),
+        ):
+            logits, _ = self.model.flat(parameters, state, x["query_images"], transductive)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+            tf.summary.scalar(f"inner_loop/query_loss_{name}_adaptation", tf.reduce_mean(losses))
+        for step, state in enumerate(run.states):
+            for name, values in self.model.cell.observables(state).items():
+                tf.summary.histogram(f"{name}/step_{step + 1:02d}", values)
