@@ -31,7 +31,7 @@ def test_round_trip(learner, make_episodes, tmp_path):
     loaded = LSTMMetaLearner.from_preset(tmp_path / "mine")
     x, _ = make_episodes(2, dtype="float32")
     np.testing.assert_array_equal(loaded.predict_on_batch(x), learner.predict_on_batch(x))
-    assert presets.preset_card(tmp_path / "mine") == {"test_accuracy": 0.5}
+    assert presets.preset_card(tmp_path / "mine") == {"method": "lstm", "test_accuracy": 0.5}
     assert not list(tmp_path.glob("*.tmp"))
 
 

@@ -105,7 +105,8 @@ class GradientBasedLearner(EpisodicLearner):
             return self.network.output_shape[-1]
         # A subclassed model only knows what it was built on.
         built_on = self.network.get_build_config()["input_shape"]
-        return self.network.compute_output_shape(built_on)[-1]
+        images = keras.KerasTensor(built_on, self.network.compute_dtype)
+        return self.network.compute_output_spec(images).shape[-1]
 
     def is_transductive(self):
         return self.batch_norm == "transductive" and uses_batch_statistics(self.network)

@@ -93,12 +93,13 @@ class Learner(keras.Model):
 
         Args:
             path: a folder that does not exist yet or is empty.
-            card: JSON-able dict: how the weights were made and what they reach.
+            card: JSON-able dict: how the weights were made and what they reach. The learner's
+                `method` is added to it.
 
         Raises:
             PresetError: `path` exists and is not an empty folder.
         """
-        save_preset(self, path, card)
+        save_preset(self, path, {"method": self.method, **(card or {})})
 
     @classmethod
     def parts(cls):

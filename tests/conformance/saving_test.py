@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from meta_keras import DescribedLearner, EpisodicLearner, Learner
-from meta_keras.presets import PresetError
+from meta_keras.presets import PresetError, preset_card
 
 
 def assert_same(some, others):
@@ -52,6 +52,7 @@ def test_preset(row, make_learner, make_batch, tmp_path):
     x, _ = make_batch(2, "float64")
     learner = make_learner("float64")
     learner.save_to_preset(tmp_path / "mine", {"nway": 3})
+    assert preset_card(tmp_path / "mine") == {"method": row.method, "nway": 3}
     for kind in (Learner, type(learner)):
         loaded = kind.from_preset(tmp_path / "mine")
         assert not loaded.compiled

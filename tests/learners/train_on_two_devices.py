@@ -9,15 +9,6 @@ import tensorflow as tf
 from meta_keras import LSTMMetaLearner, PrototypicalNetwork, Reptile, networks
 from meta_keras.layers import GradientDescentCell
 
-rng = np.random.default_rng(0)
-labels = np.tile(np.arange(3, dtype="int32"), (4, 1))
-x = {
-    "support_images": rng.uniform(size=(4, 3, 16, 16, 1)).astype("float32"),
-    "support_labels": labels,
-    "query_images": rng.uniform(size=(4, 3, 16, 16, 1)).astype("float32"),
-}
-episodes = tf.data.Dataset.from_tensor_slices((x, labels)).batch(4)
-
 
 def make_lstm(network):
     return LSTMMetaLearner(network, inner_steps=1, second_order=True)
@@ -31,7 +22,18 @@ def make_prototypical(network):  # its moving statistics are updated on every de
     return PrototypicalNetwork(network)
 
 
-def train(make, scope):
+def make_episodes():
+    rng = np.random.default_rng(0)
+    labels = np.tile(np.arange(3, dtype="int32"), (4, 1))
+    x = {
+        "support_images": rng.uniform(size=(4, 3, 16, 16, 1)).astype("float32"),
+        "support_labels": labels,
+        "query_images": rng.uniform(size=(4, 3, 16, 16, 1)).astype("float32"),
+    }
+    return tf.data.Dataset.from_tensor_slices((x, labels)).batch(4)
+
+
+def train(make, scope, episodes):
     keras.utils.set_random_seed(0)
     with scope:
         learner = make(networks.conv4(3, (16, 16, 1), filters=2))
@@ -47,11 +49,12 @@ if __name__ == "__main__":
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
+    episodes = make_episodes()
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
     for make in (make_lstm, make_reptile, make_prototypical):
-        losses, moves = train(make, strategy.scope())
-        expected_losses, expected_moves = train(make, contextlib.nullcontext())
+        losses, moves = train(make, strategy.scope(), episodes)
+        expected_losses, expected_moves = train(make, contextlib.nullcontext(), episodes)
         np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
         assert max(abs(move).max() for move in expected_moves) > 1e-3
         for move, expected in zip(moves, expected_moves, strict=True):
