@@ -15,8 +15,10 @@ from meta_keras import (
 )
 from meta_keras.learners import (
     MAML,
+    DescribedLearner,
     EpisodicLearner,
     GradientBasedLearner,
+    Learner,
     LSTMMetaLearner,
     MatchingNetwork,
     MetaSGD,
@@ -37,10 +39,12 @@ ON_DEMAND = ("plots", "recipes", "recognition", "training")
 
 __all__ = [
     "MAML",
+    "DescribedLearner",
     "EpisodicLearner",
     "GradientBasedLearner",
     "LSTMMetaLearner",
     "LearnedOptimizer",
+    "Learner",
     "MatchingNetwork",
     "MetaSGD",
     "MetricLearner",

@@ -1,24 +1,11 @@
 """A Keras model as a pure function of one flat parameter vector."""
 
-import functools
 import inspect
 import math
 
-import keras
 import tensorflow as tf
 
-
-def exact_moments(layer, inputs, mask):
-    """Mean and variance for `keras.layers.BatchNormalization`, differentiable any number of times.
-
-    `tf.nn.moments`, which Keras calls, holds the mean constant inside the variance. That leaves
-    the first derivative right and makes the second one wrong: d2 var / dx_i dx_j loses -2 / n^2.
-    """
-    if mask is not None:
-        raise ValueError(f"layer {layer.name!r}: second_order=True does not support masks.")
-    mean = tf.reduce_mean(inputs, layer._reduction_axes, keepdims=True)
-    variance = tf.reduce_mean(tf.math.squared_difference(inputs, mean), layer._reduction_axes)
-    return tf.squeeze(mean, layer._reduction_axes), variance
+from meta_keras.batch_norm import make_twice_differentiable
 
 
 def has_random_state(network):
@@ -35,7 +22,8 @@ class FlatNetwork:
     Args:
         network: a built `keras.Model`.
         second_order: whether second derivatives will be taken. To make them exact, the network's
-            batch-normalisation layers then compute their moments with `exact_moments`.
+            batch-normalisation layers then compute their moments with
+            `meta_keras.batch_norm.exact_moments`.
 
     Raises:
         ValueError: `network` is not built, or has no trainable weights; or second derivatives
@@ -51,8 +39,7 @@ class FlatNetwork:
         if not network.trainable_variables:
             raise ValueError(f"network {network.name!r} has no trainable weights to adapt.")
         if second_order:
-            for layer in network._flatten_layers():
-                _make_twice_differentiable(layer)
+            make_twice_differentiable(network)
         self.network = network
         self.takes_training = "training" in inspect.signature(network.call).parameters
         self.shapes = [tuple(variable.shape) for variable in network.trainable_variables]
@@ -93,78 +80,3 @@ class FlatNetwork:
             **({"training": training} if self.takes_training else {}),
         )
         return tf.cast(logits, parameters.dtype), [tf.stop_gradient(value) for value in state]
-
-
-def _make_twice_differentiable(layer):
-    """Sees to it that second derivatives through a layer are right, or raises `ValueError`."""
-    inexact = (keras.layers.LayerNormalization, keras.layers.GroupNormalization)
-    if isinstance(layer, inexact) or getattr(layer, "synchronized", False):
-        raise ValueError(
-            f"layer {layer.name!r} ({type(layer).__name__}): its second derivatives are not exact "
-            "in TensorFlow; use second_order=False or (not synchronized) BatchNormalization."
-        )
-    if uses_batch_statistics(layer):
-        if not hasattr(layer, "_moments"):
-            raise ValueError(
-                f"layer {layer.name!r}: this Keras' {type(layer).__name__} is not known to have "
-                "exact second derivatives; use second_order=False."
-            )
-        # On the layer itself, not in a class of our own: any network will do, and what is saved
-        # of it stays plain Keras.
-        layer._moments = functools.partial(exact_moments, layer)
-
-
-def uses_batch_statistics(layer):
-    """Whether the layer, in training, normalises with the statistics of the batch."""
-    return isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
-
-
-def batch_statistics_clone(network, values):
-    """A copy of `network` that normalises with batch statistics in inference too.
-
-    Keras' batch normalisation does so in training only. Here Keras operations standardise its
-    input, and the layer itself, given the statistics 0 and 1, only adds gamma and beta. So the
-    copy consists of Keras' own layers and operations (as far as the network does).
-
-    Args:
-        network: a functional or sequential `keras.Model`; models inside it likewise.
-        values: list of pairs (variable of the network, tensor): the copy's weights.
-
-    Raises:
-        ValueError: a model is of another kind.
-    """
-    values = {id(variable): value for variable, value in values}
-    pairs = []
-
-    def clone(layer):
-        if isinstance(layer, keras.Sequential):
-            layer = keras.Model(layer.inputs, layer.outputs, name=layer.name)
-        if isinstance(layer, keras.Model):
-            return keras.models.clone_model(layer, clone_function=clone, call_function=call)
-        if any(uses_batch_statistics(part) for part in layer._flatten_layers(include_self=False)):
-            raise ValueError(f"layer {layer.name!r} has batch normalisation inside")
-        pairs.append((layer, type(layer).from_config(layer.get_config())))
-        return pairs[-1][1]
-
-    def call(layer, x, **kwargs):
-        if uses_batch_statistics(layer):
-            axes = [axis for axis in range(len(x.shape)) if axis != layer.axis % len(x.shape)]
-            mean, variance = keras.ops.moments(x, axes, keepdims=True)
-            x = (x - mean) / keras.ops.sqrt(variance + layer.epsilon)
-        return layer(x, **kwargs)
-
-    try:
-        copy = clone(network)
-    except ValueError as error:
-        raise ValueError(
-            f"network {network.name!r} does not consist of functional and sequential models and "
-            f"plain layers ({error}), so batch statistics cannot be built into a classifier; use "
-            "batch_norm='inductive'."
-        ) from error
-    for layer, cloned in pairs:
-        for variable, own in zip(layer.variables, cloned.variables, strict=True):
-            own.assign(values[id(variable)])
-        if uses_batch_statistics(cloned):
-            cloned.moving_mean.assign(tf.zeros_like(cloned.moving_mean))
-            cloned.moving_variance.assign(tf.ones_like(cloned.moving_variance) - cloned.epsilon)
-    return copy

@@ -124,7 +124,7 @@ def make_embedding():
     """Function that builds a tiny embedding network: 6x6 pictures to four numbers, or 2x2x2."""
 
     def make(batch_norm=True, maps=False, dtype="float64"):
-        images = keras.Input((6, 6, 1), dtype=dtype)
+        images = keras.Input((6, 6, 1), dtype=keras.DTypePolicy(dtype).variable_dtype)
         x = keras.layers.Conv2D(2, 3, strides=2, dtype=dtype)(images)
         if batch_norm:
             x = keras.layers.BatchNormalization(momentum=0.6, dtype=dtype, name="norm")(x)
@@ -141,7 +141,7 @@ def make_relation():
     """Function that builds a tiny relation module for the feature maps of `make_embedding`."""
 
     def make(dtype="float64"):
-        pairs = keras.Input((2, 2, 4), dtype=dtype)
+        pairs = keras.Input((2, 2, 4), dtype=keras.DTypePolicy(dtype).variable_dtype)
         x = keras.layers.Conv2D(3, 2, dtype=dtype)(pairs)
         x = keras.layers.BatchNormalization(momentum=0.6, dtype=dtype)(x)
         x = keras.layers.Activation("tanh", dtype=dtype)(x)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from meta_keras.networks import conv4, conv4_embedding, relation_module
+from meta_keras.networks import conv4, conv4_embedding, relation_module, trajectory_network
 
 
 @pytest.mark.parametrize("downsample", ["pool", "stride"])
@@ -84,3 +84,14 @@ def test_bad_arguments():
         conv4_embedding(pools=5)
     with pytest.raises(ValueError, match=r"\(5, 3, 64\)"):
         relation_module((5, 3, 64))
+
+
+def test_trajectory_network_looks_at_places_not_at_the_order_of_far_strokes():
+    network = trajectory_network(6, points=64)
+    rng = np.random.default_rng(0)
+    strokes = rng.uniform(-1, 1, (4, 1, 16, 3)).astype("float32")
+    strokes[:, :, :4] = strokes[:, :, -4:] = 0  # Nothing but what lies inside a stroke differs.
+    one = network(np.concatenate(strokes, axis=1))
+    other = network(np.concatenate(strokes[[2, 0, 3, 1]], axis=1))
+    moved = network(np.concatenate(strokes + 0.3, axis=1))
+    assert np.abs(one - other).max() < 0.2 * np.abs(one - moved).max()

@@ -77,7 +77,7 @@ def test_preset_of_another_class(make_network, tmp_path):
         pass
 
     Descent(make_network(dtype="float32"), GradientDescentCell()).save_to_preset(tmp_path / "gd")
-    with pytest.raises(PresetError, match="holds a Descent, not a LSTMMetaLearner"):
+    with pytest.raises(PresetError, match="holds a Descent, not an LSTMMetaLearner"):
         LSTMMetaLearner.from_preset(tmp_path / "gd")
 
 

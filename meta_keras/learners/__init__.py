@@ -1,7 +1,9 @@
 """Learners: Keras models from episodes to query logits, one method a file."""
 
+from meta_keras.learners.described import DescribedLearner
 from meta_keras.learners.episodic import EpisodicLearner
 from meta_keras.learners.gradient_based import GradientBasedLearner
+from meta_keras.learners.learner import Learner
 from meta_keras.learners.lstm import LSTMMetaLearner
 from meta_keras.learners.maml import MAML
 from meta_keras.learners.matching import MatchingNetwork
@@ -16,9 +18,11 @@ from meta_keras.learners.zero_shot import ZeroShotPrototypicalNetwork
 __all__ = [
     "MAML",
     "BalancedPairsLoss",
+    "DescribedLearner",
     "EpisodicLearner",
     "GradientBasedLearner",
     "LSTMMetaLearner",
+    "Learner",
     "MatchingNetwork",
     "MetaSGD",
     "MetricLearner",

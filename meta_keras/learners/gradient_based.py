@@ -1,17 +1,11 @@
 """Learners that adapt a network to the support set with a cell on the one inner loop."""
 
-import copy
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras.functional import (
-    FlatNetwork,
-    batch_statistics_clone,
-    has_random_state,
-    uses_batch_statistics,
-)
+from meta_keras.batch_norm import batch_statistics_clone, uses_batch_statistics
+from meta_keras.functional import FlatNetwork, has_random_state
 from meta_keras.learners.episodic import EpisodicLearner
 from meta_keras.unroll import unroll
 
@@ -100,10 +94,22 @@ class GradientBasedLearner(EpisodicLearner):
     def build(self, input_shape=None):
         """Nothing is left to build: network and cell have their weights from the start."""
 
+    @classmethod
+    def parts(cls):
+        return (*cls.networks, "cell")
+
+    @property
+    def num_classes(self):
+        """N, the number of the network's logits."""
+        if getattr(self.network, "outputs", None):
+            return self.network.output_shape[-1]
+        # A subclassed model only knows what it was built on.
+        built_on = self.network.get_build_config()["input_shape"]
+        images = keras.KerasTensor(built_on, self.network.compute_dtype)
+        return self.network.compute_output_spec(images).shape[-1]
+
     def is_transductive(self):
-        return self.batch_norm == "transductive" and any(
-            uses_batch_statistics(layer) for layer in self.network._flatten_layers()
-        )
+        return self.batch_norm == "transductive" and uses_batch_statistics(self.network)
 
     def steps(self, training=False):
         """The number of steps on the support set."""
@@ -204,11 +210,40 @@ class GradientBasedLearner(EpisodicLearner):
             variable.assign(value)
         return network
 
+    def adaptation_summaries(self, x, y):
+        """What is worth watching while the learner adapts to the first episode of a batch.
+
+        Args:
+            x, y: a batch as the learner is fitted on.
+
+        Returns:
+            `(scalars, histograms)`: dicts from a tag to a scalar: the support loss before every
+            step, the query loss before and after all of them; and to a tensor `[P]`: what the
+            cell shows of its state (`Cell.observables`) after every step.
+        """
+        x, y = {name: value[0] for name, value in x.items()}, y[0]
+        run = self.run_inner_loop(x["support_images"], x["support_labels"])
+        scalars = {
+            f"inner_loop/support_loss_before_step_{step + 1:02d}": loss
+            for step, loss in enumerate(run.losses)
+        }
+        for when, parameters, state in (
+            ("before", self.flat.parameters(), self.flat.state()),
+            ("after", run.parameters, run.carry),
+        ):
+            logits, _ = self.flat(parameters, state, x["query_images"], self.is_transductive())
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+            scalars[f"inner_loop/query_loss_{when}_adaptation"] = tf.reduce_mean(losses)
+        histograms = {
+            f"{name}/step_{step + 1:02d}": values
+            for step, state in enumerate(run.states)
+            for name, values in self.cell.observables(state).items()
+        }
+        return scalars, histograms
+
     def get_config(self):
         return {
             **super().get_config(),
-            "network": keras.saving.serialize_keras_object(self.network),
-            "cell": keras.saving.serialize_keras_object(self.cell),
             "inner_steps": self.inner_steps,
             "test_inner_steps": self.test_inner_steps,
             "inner_batch_size": self.inner_batch_size,
@@ -216,10 +251,3 @@ class GradientBasedLearner(EpisodicLearner):
             "batch_norm": self.batch_norm,
             "divide_gradient_by_batch": self.divide_gradient_by_batch,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        config = copy.deepcopy(config)  # Keras takes apart what it deserializes.
-        for part in ("network", "cell"):
-            config[part] = keras.saving.deserialize_keras_object(config[part])
-        return cls(**config)

@@ -1,8 +1,4 @@
-"""MAML and its first-order form: initial weights from which a few gradient steps suffice.
-
-Chelsea Finn, Pieter Abbeel and Sergey Levine, "Model-agnostic meta-learning for fast adaptation of
-deep networks", ICML 2017.
-"""
+"""MAML and its first-order form: initial weights from which a few gradient steps suffice."""
 
 import keras
 
@@ -17,6 +13,9 @@ class MAML(GradientBasedLearner):
         theta'_i = theta - alpha grad L_support(theta)            one step or several
         theta minimizes the mean over episodes i of L_query(theta'_i)
 
+    Chelsea Finn, Pieter Abbeel and Sergey Levine, "Model-agnostic meta-learning for fast
+    adaptation of deep networks", ICML 2017, https://arxiv.org/abs/1703.03400
+
     Args:
         network: a built `keras.Model` from images to N logits; its weights are theta.
         cell: the inner optimizer, `GradientDescentCell(0.4)` by default, the paper's rate for 5
@@ -25,6 +24,11 @@ class MAML(GradientBasedLearner):
         second_order: true by default. False is FOMAML, the paper's first-order approximation:
             the inner gradients are constants to the meta-gradient (section 5.2).
         **kwargs: see `GradientBasedLearner`; the paper takes `test_inner_steps=3`.
+
+    Call arguments and shapes: see `EpisodicLearner`.
+
+    Raises:
+        ValueError: see `GradientBasedLearner`.
 
     Example:
 
@@ -37,3 +41,7 @@ class MAML(GradientBasedLearner):
     def __init__(self, network, cell=None, inner_steps=1, second_order=True, **kwargs):
         cell = cell or GradientDescentCell(0.4)
         super().__init__(network, cell, inner_steps, second_order=second_order, **kwargs)
+
+    @property
+    def method(self):
+        return "maml" if self.second_order else "fomaml"

@@ -1,8 +1,4 @@
-"""Matching networks: "Matching networks for one shot learning".
-
-Oriol Vinyals, Charles Blundell, Timothy Lillicrap, Koray Kavukcuoglu and Daan Wierstra,
-NeurIPS 2016.
-"""
+"""Matching networks: attention over the embedded support set."""
 
 import keras
 import numpy as np
@@ -80,6 +76,9 @@ class MatchingNetwork(MetricLearner):
     The logits are the logarithms of these probabilities, so that the usual cross-entropy from
     logits is the paper's loss.
 
+    Oriol Vinyals, Charles Blundell, Timothy Lillicrap, Koray Kavukcuoglu and Daan Wierstra,
+    "Matching networks for one shot learning", NeurIPS 2016, https://arxiv.org/abs/1606.04080
+
     Args:
         embedding: a built `keras.Model` from images to vectors, which is both f' and g'.
         temperature: 1 in the paper; a lower one, about 0.1, learns much faster. Towards 0 the
@@ -88,6 +87,8 @@ class MatchingNetwork(MetricLearner):
             bidirectional LSTM over the support set, in the order given; f is `read_support`, an
             LSTM that attends to the support set. False: f = f', g = g'.
         read_steps: K, looks of a query picture at the support; for `full_context` only.
+
+    Call arguments and shapes: see `EpisodicLearner`.
 
     Raises:
         ValueError: `embedding` is not built, or another argument is out of range; or full context
@@ -100,6 +101,8 @@ class MatchingNetwork(MetricLearner):
     >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     >>> learner.compile("adam", loss, metrics=["accuracy"])
     """
+
+    method = "matching"
 
     def __init__(self, embedding, temperature=1.0, full_context=False, read_steps=5, **kwargs):
         super().__init__(embedding, **kwargs)

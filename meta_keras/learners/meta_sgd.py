@@ -1,8 +1,4 @@
-"""Meta-SGD: initial weights and the rate of every coordinate.
-
-Zhenguo Li, Fengwei Zhou, Fei Chen and Hang Li, "Meta-SGD: Learning to learn quickly for few-shot
-learning", 2017.
-"""
+"""Meta-SGD: initial weights and the rate of every coordinate."""
 
 import keras
 
@@ -19,12 +15,20 @@ class MetaSGD(GradientBasedLearner):
 
     With all rates equal and held it is MAML.
 
+    Zhenguo Li, Fengwei Zhou, Fei Chen and Hang Li, "Meta-SGD: Learning to learn quickly for
+    few-shot learning", 2017, https://arxiv.org/abs/1707.09835
+
     Args:
         network: a built `keras.Model` from images to N logits; its weights are theta.
         cell: the inner optimizer, a `MetaSGDCell` with the paper's initial rates by default.
         inner_steps: 1 by default, as in the paper (algorithm 1).
         second_order: true by default, as in the paper.
         **kwargs: see `GradientBasedLearner`.
+
+    Call arguments and shapes: see `EpisodicLearner`.
+
+    Raises:
+        ValueError: see `GradientBasedLearner`.
 
     Example:
 
@@ -33,6 +37,8 @@ class MetaSGD(GradientBasedLearner):
     >>> learner.count_params() == 2 * 28485 + 2 * 4 * 32  # theta, alpha, statistics
     True
     """
+
+    method = "meta_sgd"
 
     def __init__(self, network, cell=None, inner_steps=1, second_order=True, **kwargs):
         cell = cell or MetaSGDCell()

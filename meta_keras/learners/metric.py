@@ -1,13 +1,11 @@
 """Learners that compare embeddings: one network for every task, and nothing to adapt."""
 
-import copy
-
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from meta_keras.functional import uses_batch_statistics
+from meta_keras.batch_norm import uses_batch_statistics
 from meta_keras.learners.episodic import EpisodicLearner
 
 
@@ -116,7 +114,7 @@ class MetricLearner(EpisodicLearner):
         raise NotImplementedError
 
     def call(self, x, training=False):
-        if training and any(uses_batch_statistics(layer) for layer in self._flatten_layers()):
+        if training and uses_batch_statistics(self):
             return super().call(x, training=training)
         return self._logits(
             x["support_images"], x["support_labels"], x["query_images"], training=training
@@ -192,16 +190,3 @@ class MetricLearner(EpisodicLearner):
         return ops.squeeze(
             self.compare(support[None], members[None], ops.expand_dims(query, 0)), axis=0
         )
-
-    def get_config(self):
-        networks = {
-            name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self.networks
-        }
-        return {**super().get_config(), **networks}
-
-    @classmethod
-    def from_config(cls, config):
-        config = copy.deepcopy(config)  # Keras takes apart what it deserializes.
-        for name in cls.networks:
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)

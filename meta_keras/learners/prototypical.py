@@ -1,7 +1,4 @@
-"""Prototypical networks: "Prototypical networks for few-shot learning".
-
-Jake Snell, Kevin Swersky and Richard Zemel, NeurIPS 2017.
-"""
+"""Prototypical networks: a class is the mean of its embedded examples."""
 
 import keras
 from keras import ops
@@ -26,12 +23,17 @@ class PrototypicalNetwork(MetricLearner):
     2.4), and `adapt` returns it as one. Training with more classes than testing helps (section
     3.1: 60-way training for 5-way tasks).
 
+    Jake Snell, Kevin Swersky and Richard Zemel, "Prototypical networks for few-shot learning",
+    NeurIPS 2017, https://arxiv.org/abs/1703.05175
+
     Args:
         embedding: a built `keras.Model` from images to vectors, e.g. `networks.conv4_embedding()`.
         distance: `"euclidean"`, squared, which the paper recommends; or `"cosine"`, whose logits
             are cos(f(x), c_n) / temperature.
         temperature: the paper's is 1. Cosines lie in [-1, 1], so that they need a lower one, about
             0.1, for probabilities near 1.
+
+    Call arguments and shapes: see `EpisodicLearner`.
 
     Raises:
         ValueError: `embedding` is not built, or another argument is out of range.
@@ -43,6 +45,8 @@ class PrototypicalNetwork(MetricLearner):
     >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     >>> learner.compile("adam", loss, metrics=["accuracy"])
     """
+
+    method = "prototypical"
 
     def __init__(self, embedding, distance="euclidean", temperature=1.0, **kwargs):
         super().__init__(embedding, **kwargs)

@@ -1,7 +1,4 @@
-"""Relation networks: "Learning to compare: relation network for few-shot learning".
-
-Flood Sung, Yongxin Yang, Li Zhang, Tao Xiang, Philip Torr and Timothy Hospedales, CVPR 2018.
-"""
+"""Relation networks: a learned comparison of feature maps."""
 
 import keras
 import tensorflow as tf
@@ -31,7 +28,7 @@ def every_pair(classes, queries):
 class RelationLoss(keras.losses.Loss):
     """The paper's loss: mean over classes of (r_n - 1(y = n))^2, with scores r = sigmoid(logits).
 
-    Sung et al. 2018, equation 2.
+    Sung et al. 2018, equation 2, https://arxiv.org/abs/1711.06025
 
     Call arguments: labels `[..., Q]` int, logits `[..., Q, N]`.
 
@@ -59,11 +56,16 @@ class RelationNetwork(MetricLearner):
     f_n is the mean of the class's feature maps. The paper's sum differs by the factor K only, which
     the relation module learns to live with; the mean lets K change between training and test.
 
+    Flood Sung, Yongxin Yang, Li Zhang, Tao Xiang, Philip Torr and Timothy Hospedales, "Learning to
+    compare: relation network for few-shot learning", CVPR 2018, https://arxiv.org/abs/1711.06025
+
     Args:
         embedding: f, a built `keras.Model` from images to feature maps `[batch, h, w, C]`, e.g.
             `networks.conv4_embedding(maps=True)`.
         relation: g, a built `keras.Model` from `[batch, h, w, 2 C]` to one logit `[batch, 1]`,
             e.g. `networks.relation_module()`.
+
+    Call arguments and shapes: see `EpisodicLearner`.
 
     Raises:
         ValueError: a network is not built, or the two do not fit together.
@@ -75,6 +77,7 @@ class RelationNetwork(MetricLearner):
     >>> learner.compile("adam", RelationLoss(), metrics=["accuracy"])
     """
 
+    method = "relation"
     networks = ("embedding", "relation")
 
     def __init__(self, embedding, relation, **kwargs):

@@ -1,7 +1,4 @@
-"""Reptile: initial weights moved towards what training on each task makes of them.
-
-Alex Nichol, Joshua Achiam and John Schulman, "On first-order meta-learning algorithms", 2018.
-"""
+"""Reptile: initial weights moved towards what training on each task makes of them."""
 
 import keras
 import tensorflow as tf
@@ -31,6 +28,12 @@ def reptile_gradient(theta, adapted):
 class Reptile(GradientBasedLearner):
     """Few-shot learner whose initial weights move towards the adapted ones.
 
+        theta~_i = theta after `inner_steps` steps of the inner optimizer on episode i
+        theta <- theta + epsilon (1/n) sum_i (theta~_i - theta)
+
+    Alex Nichol, Joshua Achiam and John Schulman, "On first-order meta-learning algorithms", 2018,
+    https://arxiv.org/abs/1803.02999
+
     No derivative goes through the inner loop, and training needs no query set: query pictures of
     training episodes only give the reported loss and accuracy. Compile it with
     `keras.optimizers.SGD(epsilon)` for the paper's outer update; any other optimizer gets
@@ -47,8 +50,11 @@ class Reptile(GradientBasedLearner):
             smaller than this is taken whole.
         **kwargs: see `GradientBasedLearner`; the paper takes `test_inner_steps=50`.
 
+    Call arguments and shapes: see `EpisodicLearner`.
+
     Raises:
-        ValueError: the cell has weights, which Reptile cannot learn, or `second_order` is true.
+        ValueError: the cell has weights, which Reptile cannot learn, or `second_order` is true;
+            or see `GradientBasedLearner`.
 
     Example:
 
@@ -57,6 +63,8 @@ class Reptile(GradientBasedLearner):
     >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     >>> learner.compile(keras.optimizers.SGD(1.0), loss, metrics=["accuracy"])
     """
+
+    method = "reptile"
 
     def __init__(self, network, cell=None, inner_steps=5, second_order=False, **kwargs):
         if second_order:

@@ -1,7 +1,4 @@
-"""Siamese networks: "Siamese neural networks for one-shot image recognition".
-
-Gregory Koch, Richard Zemel and Ruslan Salakhutdinov, ICML deep learning workshop 2015.
-"""
+"""Siamese networks: whether two pictures show the same class."""
 
 import keras
 import tensorflow as tf
@@ -65,8 +62,14 @@ class SiameseNetwork(MetricLearner):
     Train it with `BalancedPairsLoss()`, on one-shot episodes: then every logit is a pair of
     pictures, and half of the weight is on pairs of the same class.
 
+    Gregory Koch, Richard Zemel and Ruslan Salakhutdinov, "Siamese neural networks for one-shot
+    image recognition", ICML deep learning workshop 2015,
+    https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf
+
     Args:
         embedding: h, a built functional or sequential `keras.Model` from images to vectors.
+
+    Call arguments and shapes: see `EpisodicLearner`.
 
     Raises:
         ValueError: `embedding` is not built or does not tell the size of its output.
@@ -77,6 +80,8 @@ class SiameseNetwork(MetricLearner):
     >>> learner = SiameseNetwork(conv4_embedding())
     >>> learner.compile("adam", BalancedPairsLoss(), metrics=["accuracy"])
     """
+
+    method = "siamese"
 
     def __init__(self, embedding, **kwargs):
         super().__init__(embedding, **kwargs)

@@ -1,35 +1,30 @@
-"""Prototypical networks for zero-shot learning: descriptors of the classes instead of examples.
-
-Jake Snell, Kevin Swersky and Richard Zemel, "Prototypical networks for few-shot learning",
-NeurIPS 2017, section 2.7.
-"""
-
-import copy
+"""Prototypical networks for zero-shot learning: descriptors of the classes, no examples."""
 
 import keras
 from keras import ops
 
-from meta_keras.learners.episodic import EpisodicLearner, one_by_one
+from meta_keras.learners.described import DescribedLearner
 from meta_keras.learners.prototypical import squared_euclidean
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")
-class ZeroShotPrototypicalNetwork(EpisodicLearner):
+class ZeroShotPrototypicalNetwork(DescribedLearner):
     """Classifies by the distance to prototypes that are embedded descriptors of the classes.
 
         p(y = n | x) = softmax_n(-||f(x) - c_n||^2),   c_n = g(v_n) / ||g(v_n)||
 
     f embeds pictures, g the descriptor v_n. The prototypes have unit length, "since the images and
-    the descriptors come from different domains". An episode has no support set:
+    the descriptors come from different domains". Batch normalisation takes the statistics of every
+    episode alone in training, moving statistics at test: the learner is not transductive.
 
-        x = {"descriptors": [B, N, ...], "query_images": [B, N*Q, H, W, C]},  y = [B, N*Q]
-
-    Batch normalisation takes the statistics of every episode alone in training, moving statistics
-    at test: the learner is not transductive.
+    Jake Snell, Kevin Swersky and Richard Zemel, "Prototypical networks for few-shot learning",
+    NeurIPS 2017, section 2.7, https://arxiv.org/abs/1703.05175
 
     Args:
         network: f, a built `keras.Model` from images to vectors `[batch, D]`.
         descriptor_network: g, a built `keras.Model` from descriptors to vectors `[batch, D]`.
+
+    Call arguments and shapes: see `DescribedLearner`.
 
     Raises:
         ValueError: a network is not built, or they do not give vectors of the same size.
@@ -43,6 +38,9 @@ class ZeroShotPrototypicalNetwork(EpisodicLearner):
     >>> learner.adapt(ops.ones((5, 312))).output_shape
     (None, 5)
     """
+
+    method = "zero_shot"
+    networks = ("network", "descriptor_network")
 
     def __init__(self, network, descriptor_network, **kwargs):
         super().__init__(**kwargs)
@@ -71,23 +69,14 @@ class ZeroShotPrototypicalNetwork(EpisodicLearner):
 
     def prototypes(self, descriptors, training=False):
         """c_n `[batch, D]`, of unit length, of `descriptors` `[batch, ...]`."""
-        return ops.normalize(self.descriptor_network(descriptors, training=training))
+        vectors = self.descriptor_network(descriptors, training=training)
+        return ops.normalize(ops.cast(vectors, self.compute_dtype))
 
-    def call(self, x, training=False):
-        episodes = (x["descriptors"], x["query_images"])
-        if not training:
-            return self._logits(*episodes)
-
-        def logits(*episode):
-            return self._logits(*(part[None] for part in episode), training=True)[0]
-
-        return one_by_one(logits, episodes, self.compute_dtype)
-
-    def _logits(self, descriptors, query_images, training=False):
-        """Logits of a batch of episodes, whose pictures go through the networks together."""
+    def batch_logits(self, descriptors, query_images, training=False):
         prototypes = _over_episodes(lambda v: self.prototypes(v, training=training), descriptors)
         embeddings = _over_episodes(
-            lambda images: self.network(images, training=training), query_images
+            lambda images: ops.cast(self.network(images, training=training), self.compute_dtype),
+            query_images,
         )
         return -squared_euclidean(embeddings, prototypes)
 
@@ -104,28 +93,16 @@ class ZeroShotPrototypicalNetwork(EpisodicLearner):
         embed = keras.models.clone_model(self.network)
         embed.set_weights(self.network.get_weights())
         prototypes = self.prototypes(ops.convert_to_tensor(descriptors))
-        images = keras.Input(self.network.input_shape[1:], name="image")
+        images = keras.Input(self.network.input_shape[1:], dtype=self.variable_dtype, name="image")
         # -||z - c||^2 = 2 c . z - 1 - ||z||^2 is linear but for what all classes share.
-        linear = keras.layers.Dense(len(prototypes), use_bias=False, name="prototypes")
+        linear = keras.layers.Dense(
+            len(prototypes), use_bias=False, dtype=self.dtype_policy, name="prototypes"
+        )
         z = embed(images)
         linear.build(z.shape)
         linear.kernel.assign(2.0 * ops.transpose(prototypes))
         logits = linear(z) - 1.0 - ops.sum(ops.square(z), axis=-1, keepdims=True)
         return keras.Model(images, logits, name="classifier")
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "network": keras.saving.serialize_keras_object(self.network),
-            "descriptor_network": keras.saving.serialize_keras_object(self.descriptor_network),
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = copy.deepcopy(config)  # Keras takes apart what it deserializes.
-        for part in ("network", "descriptor_network"):
-            config[part] = keras.saving.deserialize_keras_object(config[part])
-        return cls(**config)
 
 
 def _over_episodes(network, inputs):

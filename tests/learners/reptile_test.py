@@ -82,6 +82,8 @@ def test_update(make_learner, make_episodes, expected, cell, eagerly):
 def test_query_pictures_do_not_train(make_learner, make_episodes):
     x, y = make_episodes(2)
     learners = make_learner(), make_learner()
+    for learner in learners:
+        learner.run_eagerly = True
     learners[0].train_on_batch(x, y)
     learners[1].train_on_batch({**x, "query_images": 1 - x["query_images"]}, y[:, ::-1])
     np.testing.assert_array_equal(*(learner.flat.parameters() for learner in learners))
@@ -124,3 +126,16 @@ def test_arguments_it_refuses(make_network):
 def test_default_cell_is_the_papers(make_network):
     cell = Reptile(make_network()).cell
     assert (type(cell), cell.learning_rate, cell.beta_1) == (AdamCell, 1e-3, 0.0)
+
+
+def test_episodes_are_independent_in_training(make_learner, make_episodes):
+    """The move of a meta-batch is the mean of the moves its episodes make alone."""
+    x, y = make_episodes(3)
+    learner = make_learner()
+    together = learner.meta_gradient(x, y)
+    alone = [
+        learner.meta_gradient({name: v[k : k + 1] for name, v in x.items()}, y[k : k + 1])
+        for k in range(3)
+    ]
+    for mean, *parts in zip(together, *alone, strict=True):
+        np.testing.assert_allclose(mean, np.mean(parts, axis=0), rtol=1e-9, atol=1e-12)

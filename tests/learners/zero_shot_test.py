@@ -60,21 +60,6 @@ def test_logits(make_learner):
     np.testing.assert_allclose(logits, reference(learner, x), rtol=1e-4, atol=1e-5)
 
 
-def test_meta_gradient_is_that_of_the_loss_and_changes_nothing(make_learner):
-    learner, (x, y) = make_learner(), make_batch()
-    learner.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    before = learner.get_weights()
-    gradient = learner.meta_gradient(x, y)
-    for one, other in zip(learner.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(one, other)
-    # Plain gradient descent of rate 1 moves by it.
-    learner.optimizer.learning_rate = 1.0
-    before = [variable.numpy() for variable in learner.trainable_variables]
-    learner.train_on_batch(x, y)
-    for variable, old, part in zip(learner.trainable_variables, before, gradient, strict=True):
-        np.testing.assert_allclose(old - variable.numpy(), part, rtol=1e-4, atol=1e-5)
-
-
 def test_prototypes_have_unit_length(make_learner):
     x, _ = make_batch()
     prototypes = make_learner().prototypes(x["descriptors"][0])
@@ -85,36 +70,6 @@ def test_prototypes_have_unit_length(make_learner):
     last = learner.descriptor_network.layers[-1]
     last.set_weights([5 * weights for weights in last.get_weights()])
     np.testing.assert_allclose(learner.predict_on_batch(x), before, rtol=1e-4)
-
-
-def test_order_of_classes_is_that_of_the_logits(make_learner):
-    learner, (x, _) = make_learner(), make_batch()
-    logits = learner.predict_on_batch(x)
-    permuted = {**x, "descriptors": x["descriptors"][:, [2, 0, 1]]}
-    np.testing.assert_allclose(
-        learner.predict_on_batch(permuted), logits[:, :, [2, 0, 1]], rtol=1e-5, atol=1e-6
-    )
-
-
-def test_any_number_of_classes_and_no_influence_of_neighbours(make_learner):
-    learner, (x, _) = make_learner(), make_batch(batch=3, classes=4)
-    together = learner.predict_on_batch(x)
-    for episode in range(3):
-        alone = learner.predict_on_batch({name: v[episode : episode + 1] for name, v in x.items()})
-        np.testing.assert_allclose(alone[0], together[episode], rtol=1e-4, atol=1e-5)
-    one = learner.predict_on_batch({**x, "query_images": x["query_images"][:, :1]})
-    np.testing.assert_allclose(one, together[:, :1], rtol=1e-4, atol=1e-5)
-    assert learner.is_transductive() is False
-
-
-def test_no_influence_of_neighbours_in_training(make_learner):
-    """Batch normalisation must not mix the episodes of a batch."""
-    learner, (x, _) = make_learner(), make_batch(batch=2)
-    before = np.asarray(learner(x, training=True))
-    other = {name: np.concatenate([v[:1], 5 * v[1:]]) for name, v in x.items()}
-    after = np.asarray(learner(other, training=True))
-    np.testing.assert_allclose(after[0], before[0], rtol=1e-4, atol=1e-5)
-    assert np.abs(after[1] - before[1]).max() > 0.01
 
 
 def test_training_learns_to_tell_classes_by_their_descriptors(make_learner):
@@ -140,51 +95,9 @@ def test_training_learns_to_tell_classes_by_their_descriptors(make_learner):
     assert learner.evaluate(*batch(999), verbose=0)[1] > 0.7
 
 
-def test_saves_and_loads(make_learner, tmp_path):
-    learner, (x, y) = make_learner(), make_batch()
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    learner.compile("adam", loss)
-    learner.train_on_batch(x, y)
-    learner.save(tmp_path / "learner.keras")
-    loaded = keras.models.load_model(tmp_path / "learner.keras")
-    np.testing.assert_array_equal(loaded.predict_on_batch(x), learner.predict_on_batch(x))
-    learner.save_to_preset(tmp_path / "preset")
-    loaded = ZeroShotPrototypicalNetwork.from_preset(tmp_path / "preset")
-    np.testing.assert_array_equal(loaded.predict_on_batch(x), learner.predict_on_batch(x))
-
-
-def test_adapt_gives_the_same_classifier(make_learner, tmp_path):
-    learner, (x, y) = make_learner(), make_batch()
-    learner.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    learner.train_on_batch(x, y)  # Moving statistics are not the initial ones.
-    expected = learner.predict_on_batch(x)
-    classifier = learner.adapt(x["descriptors"][1])
-    np.testing.assert_allclose(
-        classifier.predict(x["query_images"][1], verbose=0), expected[1], rtol=1e-4, atol=1e-4
-    )
-    # Of Keras' own parts only, and independent of the learner.
-    classifier.save(tmp_path / "classifier.keras")
-    learner.set_weights([0 * weights for weights in learner.get_weights()])
-    loaded = keras.models.load_model(tmp_path / "classifier.keras")
-    np.testing.assert_allclose(
-        loaded.predict(x["query_images"][1], verbose=0), expected[1], rtol=1e-4, atol=1e-4
-    )
-
-
 def test_networks_that_do_not_fit():
     f, g = conv4(8), trajectory_network(9)
     with pytest.raises(ValueError, match=r"\(None, 8\) and \(None, 9\)"):
         ZeroShotPrototypicalNetwork(f, g)
     with pytest.raises(ValueError, match="is not built"):
         ZeroShotPrototypicalNetwork(f, keras.Sequential([keras.layers.Dense(8)]))
-
-
-def test_trajectory_network_looks_at_places_not_at_the_order_of_far_strokes():
-    network = trajectory_network(6, points=64)
-    rng = np.random.default_rng(0)
-    strokes = rng.uniform(-1, 1, (4, 1, 16, 3)).astype("float32")
-    strokes[:, :, :4] = strokes[:, :, -4:] = 0  # Nothing but what lies inside a stroke differs.
-    one = network(np.concatenate(strokes, axis=1))
-    other = network(np.concatenate(strokes[[2, 0, 3, 1]], axis=1))
-    moved = network(np.concatenate(strokes + 0.3, axis=1))
-    assert np.abs(one - other).max() < 0.2 * np.abs(one - moved).max()

@@ -1,36 +1,16 @@
-"""Base networks: ordinary functional Keras models from images to logits or embeddings."""
+"""Four blocks of convolution: the base networks of the few-shot papers."""
 
 import keras
 from keras import layers
 
 
-def trajectory_network(units, points=64, filters=(64, 128, 128)):
-    """Embeds a pen trajectory: convolutions along it, then what occurs anywhere on it.
-
-    Mean and maximum over all points forget the order of the strokes, which drawers choose
-    differently and a drawing does not show; where the pen was stays in the coordinates.
-
-    Args:
-        units: size of the embedding.
-        points: length of a trajectory, as from `meta_keras.data.strokes.resample`.
-        filters: widths of the convolutions.
-
-    Returns:
-        A built `keras.Model`, `[batch, points, 3] -> [batch, units]`.
-
-    Example:
-
-    >>> trajectory_network(16).output_shape
-    (None, 16)
-    """
-    inputs = x = keras.Input((points, 3), name="trajectory")
-    for width in filters:
-        x = layers.Conv1D(width, 5, padding="same")(x)
-        x = layers.BatchNormalization(momentum=0.9)(x)
-        x = layers.ReLU()(x)
-    x = layers.Concatenate()([layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)])
-    x = layers.Dense(filters[-1], activation="relu")(x)
-    return keras.Model(inputs, layers.Dense(units)(x), name="trajectory_network")
+def convolution_block(x, number, filters, momentum, epsilon, dtype, strides=1, padding="same"):
+    """3x3 convolution, batch normalisation and ReLU; the number is in the names of the layers."""
+    x = layers.Conv2D(filters, 3, strides, padding=padding, dtype=dtype, name=f"conv{number}")(x)
+    x = layers.BatchNormalization(
+        momentum=momentum, epsilon=epsilon, dtype=dtype, name=f"norm{number}"
+    )(x)
+    return layers.ReLU(dtype=dtype, name=f"relu{number}")(x)
 
 
 def conv4(
@@ -97,7 +77,7 @@ def conv4(
         )
     inputs = x = keras.Input(input_shape, name="image")
     for block in range(1, 5):
-        x = _block(x, block, filters, momentum, epsilon, dtype, strides=1 if pool else 2)
+        x = convolution_block(x, block, filters, momentum, epsilon, dtype, strides=1 if pool else 2)
         if pool and (pools is None or block <= pools):
             x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool{block}")(x)
     flatten = layers.Flatten if pool else layers.GlobalAveragePooling2D
@@ -157,55 +137,10 @@ def conv4_embedding(
     inputs = x = keras.Input(input_shape, name="image")
     for block in range(1, 5):
         pad = not maps or block > 2
-        x = _block(x, block, filters, momentum, epsilon, dtype, padding="same" if pad else "valid")
+        x = convolution_block(
+            x, block, filters, momentum, epsilon, dtype, padding="same" if pad else "valid"
+        )
         if block <= (2 if maps else pools):
             x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool{block}")(x)
     outputs = x if maps else layers.Flatten(dtype=dtype, name="features")(x)
     return keras.Model(inputs, outputs, name="conv4_embedding")
-
-
-def relation_module(
-    map_shape=(5, 5, 64), filters=64, units=8, momentum=0.9, epsilon=1e-3, dtype=None
-):
-    """The relation module of Sung et al. 2018 (figure 3): two feature maps to one logit.
-
-    Two blocks of 3x3 convolution, batch normalisation, ReLU and 2x2 max pooling, a hidden layer and
-    the logit, which the paper's sigmoid is not applied to.
-
-    Args:
-        map_shape: `(h, w, C)` of one of the two feature maps, at least 4x4.
-        filters: width of the blocks.
-        units: width of the hidden layer.
-        momentum, epsilon, dtype: as in `conv4_embedding`.
-
-    Returns:
-        A built `keras.Model`, `[batch, h, w, 2 C] -> [batch, 1]`.
-
-    Raises:
-        ValueError: the feature maps are smaller than 4x4.
-
-    Example:
-
-    >>> relation_module().input_shape
-    (None, 5, 5, 128)
-    """
-    if min(map_shape[:2]) < 4:
-        raise ValueError(
-            f"relation_module needs maps of at least 4x4, got map_shape={map_shape!r}."
-        )
-    inputs = x = keras.Input((*map_shape[:2], 2 * map_shape[2]), name="pair")
-    for block in (1, 2):
-        x = _block(x, block, filters, momentum, epsilon, dtype)
-        x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool{block}")(x)
-    x = layers.Flatten(dtype=dtype, name="features")(x)
-    x = layers.Dense(units, activation="relu", dtype=dtype, name="hidden")(x)
-    outputs = layers.Dense(1, dtype=dtype, name="logit")(x)
-    return keras.Model(inputs, outputs, name="relation_module")
-
-
-def _block(x, number, filters, momentum, epsilon, dtype, strides=1, padding="same"):
-    x = layers.Conv2D(filters, 3, strides, padding=padding, dtype=dtype, name=f"conv{number}")(x)
-    x = layers.BatchNormalization(
-        momentum=momentum, epsilon=epsilon, dtype=dtype, name=f"norm{number}"
-    )(x)
-    return layers.ReLU(dtype=dtype, name=f"relu{number}")(x)

@@ -1,0 +1,58 @@
+"""Tests of batch statistics and their derivatives."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from meta_keras.batch_norm import (
+    all_layers,
+    exact_moments,
+    make_twice_differentiable,
+    uses_batch_statistics,
+)
+
+
+def _model():
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization(name="norm")])
+    return keras.Sequential([keras.Input((4,)), inner, keras.layers.Dense(2, name="dense")])
+
+
+def test_all_layers_are_found_at_any_depth():
+    model = _model()
+    assert {"norm", "dense", model.name} <= {layer.name for layer in all_layers(model)}
+
+
+def test_frozen_layers_do_not_use_batch_statistics():
+    model = _model()
+    assert uses_batch_statistics(model)
+    assert not uses_batch_statistics(model.get_layer("dense"))
+    model.layers[0].get_layer("norm").trainable = False
+    assert not uses_batch_statistics(model)
+
+
+def test_moments_and_their_second_derivative():
+    """d2 var / dx_i dx_j = 2 (delta_ij - 1/n) / n."""
+    layer = keras.layers.BatchNormalization(dtype="float64")
+    layer.build((None, 1))
+    x = tf.constant(np.random.default_rng(0).normal(size=(5, 1)))
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            mean, variance = exact_moments(layer, x, None)
+        gradient = inner.gradient(variance, x)[:, 0]
+    hessian = outer.jacobian(gradient, x)[:, :, 0]
+    np.testing.assert_allclose(mean, [np.mean(x)], rtol=1e-12)
+    np.testing.assert_allclose(variance, [np.var(x)], rtol=1e-12)
+    np.testing.assert_allclose(hessian, 2 * (np.eye(5) - 1 / 5) / 5, atol=1e-12)
+    with pytest.raises(ValueError, match="does not support masks"):
+        exact_moments(layer, x, tf.ones(5))
+
+
+def test_a_twice_differentiable_network_computes_the_same():
+    model = _model()
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    before = np.array(model(x, training=True))
+    make_twice_differentiable(model)
+    np.testing.assert_allclose(model(x, training=True), before, rtol=1e-5, atol=1e-6)
