@@ -10,6 +10,7 @@ Exit code: 0 all pictures were read; 3 some files could not be read and were ski
 asked for something that cannot be (1 for a bad flag).
 """
 
+import functools
 import os
 import pathlib
 import sys
@@ -19,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from absl import flags
 
 from experiments import program
-from experiments.classification import classify, encodable
+from meta_keras import recognition
 
 FLAGS = flags.FLAGS
 
@@ -35,8 +36,15 @@ SOME_SKIPPED = 3  # exit code
 
 
 def main():
-    _, _, skipped = classify(FLAGS.support, FLAGS.query, FLAGS.output, FLAGS.preset)
-    output = pathlib.Path(encodable(FLAGS.output))
+    _, _, skipped = recognition.classify(
+        FLAGS.support,
+        FLAGS.query,
+        FLAGS.output,
+        FLAGS.preset,
+        inform=print,
+        warn=functools.partial(print, file=sys.stderr),
+    )
+    output = pathlib.Path(recognition.encodable(FLAGS.output))
     print(f"Predictions: {output / 'predictions.csv'}; pictures: {output / 'contact_sheet.png'}")
     if skipped:
         print(f"{len(skipped)} files could not be read, see above.", file=sys.stderr)

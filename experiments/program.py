@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import sys
 import tempfile
 
@@ -10,6 +11,7 @@ from absl import app, flags, logging
 from experiments.files import write_json
 from meta_keras.callbacks import CheckpointError, NonFiniteLoss
 from meta_keras.data import DatasetError
+from meta_keras.errors import SettingError, UserError
 from meta_keras.presets import PresetError
 
 flags.DEFINE_string("logdir", None, "Folder of the run; one under runs/ if not given.")
@@ -43,8 +45,12 @@ def run(main, takes_arguments=False):
             if len(argv) > 1:
                 raise UsageError(f"unexpected arguments: {' '.join(argv[1:])}; see --help.")
             return main()
-        except (UsageError, flags.Error, *USER_ERRORS) as error:
+        except (UsageError, flags.Error) as error:
             print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+            sys.exit(2)
+        except UserError as error:  # from the library, which knows arguments, not flags
+            kind = UsageError if isinstance(error, SettingError) else type(error)
+            print(f"\n{kind.__name__}: {in_flags(str(error), flags.FLAGS)}", file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt:
             print(
@@ -53,6 +59,22 @@ def run(main, takes_arguments=False):
             sys.exit(130)
 
     app.run(guarded)
+
+
+def in_flags(message, names):
+    """A message of the library with flags for the arguments it names.
+
+    Args:
+        message: a str in which arguments are written `name=value` or in backquotes.
+        names: of flags.
+
+    Returns:
+        The message with `--name=value` and `--name`.
+    """
+    for name in names:
+        message = re.sub(rf"(?<![\w-]){re.escape(name)}=", f"--{name}=", message)
+        message = message.replace(f"`{name}`", f"--{name}")
+    return message
 
 
 def module_flags(module_name):
