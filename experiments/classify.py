@@ -10,33 +10,40 @@ Exit code: 0 all pictures were read; 3 some files could not be read and were ski
 asked for something that cannot be (1 for a bad flag).
 """
 
-import os
+import functools
 import pathlib
 import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import flags
 
 from experiments import program
-from experiments.classification import classify, encodable
-
-FLAGS = flags.FLAGS
-
-flags.DEFINE_string("support", None, "Folder of class folders, one or a few pictures in each.")
-flags.DEFINE_string("query", None, "Folder of pictures to classify, or of class folders of them.")
-flags.DEFINE_string("output", None, "Folder for predictions.csv, contact_sheet.png, results.json.")
-flags.DEFINE_string(
-    "preset", "prototypical_omniglot", "Trained few-shot learner (a name or a folder)."
-)
-flags.mark_flags_as_required(["support", "query", "output"])
+from meta_keras import recognition
 
 SOME_SKIPPED = 3  # exit code
 
 
-def main():
-    _, _, skipped = classify(FLAGS.support, FLAGS.query, FLAGS.output, FLAGS.preset)
-    output = pathlib.Path(encodable(FLAGS.output))
+def define_flags(values):
+    for name, text in (
+        ("support", "Folder of class folders, one or a few pictures in each."),
+        ("query", "Folder of pictures to classify, or of class folders of them."),
+        ("output", "Folder for predictions.csv, contact_sheet.png, results.json."),
+    ):
+        flags.DEFINE_string(name, None, text, flag_values=values)
+        flags.mark_flag_as_required(name, flag_values=values)
+    text = "Trained few-shot learner (a name or a folder)."
+    flags.DEFINE_string("preset", "prototypical_omniglot", text, flag_values=values)
+
+
+def main(values):
+    _, _, skipped = recognition.classify(
+        values.support,
+        values.query,
+        values.output,
+        values.preset,
+        inform=print,
+        warn=functools.partial(print, file=sys.stderr),
+    )
+    output = pathlib.Path(recognition.encodable(values.output))
     print(f"Predictions: {output / 'predictions.csv'}; pictures: {output / 'contact_sheet.png'}")
     if skipped:
         print(f"{len(skipped)} files could not be read, see above.", file=sys.stderr)
@@ -45,4 +52,4 @@ def main():
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, define_flags)

@@ -16,7 +16,6 @@ from absl import flags
 from experiments import program
 from meta_keras import LearnedOptimizer, files, metrics, plots, problems
 from meta_keras.errors import NonFiniteLoss
-from meta_keras.training.run_folder import writable_folder
 
 RATES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1)
 EVERY, TARGET_STEPS, BATCH, MEASURED = 5, 100, 128, 10_000
@@ -114,7 +113,7 @@ def _curve(losses):
 
 def main(values):
     learned = LearnedOptimizer.from_preset(values.preset)
-    folder = writable_folder("logdir", values.logdir)
+    folder = files.writable_folder("logdir", values.logdir)
     problem = problems.mnist_mlp(values.data_dir)
     x, y = problem.x.numpy(), problem.y.numpy()
     seeds = range(values.seed, values.seed + values.runs)

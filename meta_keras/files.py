@@ -8,6 +8,8 @@ import pathlib
 import platform
 import tempfile
 
+from meta_keras.errors import SettingError
+
 PACKAGES = ("meta_keras", "tensorflow", "keras", "numpy", "tensorflow-datasets")
 
 
@@ -28,6 +30,29 @@ def replacing(target):
         if part.is_dir() and target.exists():
             target.rename(pathlib.Path(folder) / "old")
         os.replace(part, target)
+
+
+def writable_folder(name, path):
+    """Makes a folder if need be, and makes sure that files can be written to it.
+
+    Args:
+        name: of the argument it was given with, for the message.
+        path: path.
+
+    Returns:
+        The folder, a `pathlib.Path`.
+
+    Raises:
+        SettingError: the folder cannot be written.
+    """
+    folder = pathlib.Path(path).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SettingError(f"{name}={path} cannot be written: {error.strerror}.") from error
+    return folder
 
 
 def write_json(file, value):

@@ -36,11 +36,11 @@ def loss_curves_panels(results):
     columns = min(3, len(results))
     rows = -(-len(results) // columns)
     figure = new_figure(figsize=(5.2 * columns, 3.6 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis, (description, result) in zip(axes, results.items(), strict=False):
         _draw_loss_curves(axis, result["optimizers"])
         axis.set_title(description, fontsize=10)
-    for axis in list(axes)[len(results) :]:
+    for axis in axes[len(results) :]:
         axis.set_axis_off()
     return figure
 

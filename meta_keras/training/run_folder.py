@@ -2,10 +2,9 @@
 
 import json
 import pathlib
-import tempfile
 
 from meta_keras.errors import SettingError
-from meta_keras.files import write_json
+from meta_keras.files import writable_folder, write_json
 
 SETTINGS_FILE = "flags.json"
 
@@ -27,29 +26,6 @@ def saved_settings(logdir):
     if not isinstance(saved, dict):
         raise SettingError(f"{file} is damaged (it is not a table); name another `logdir`.")
     return saved
-
-
-def writable_folder(name, path):
-    """Makes a folder if need be, and makes sure that files can be written to it.
-
-    Args:
-        name: of the argument it was given with, for the message.
-        path: path.
-
-    Returns:
-        The folder, a `pathlib.Path`.
-
-    Raises:
-        SettingError: the folder cannot be written.
-    """
-    folder = pathlib.Path(path).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise SettingError(f"{name}={path} cannot be written: {error.strerror}.") from error
-    return folder
 
 
 def open_run(logdir, settings, resume=True):

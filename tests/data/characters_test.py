@@ -2,14 +2,14 @@
 
 import os
 import pathlib
-import urllib.error
 
 import numpy as np
 import pytest
 
 from meta_keras.data import characters as module
-from meta_keras.data import glyphs
-from meta_keras.data.characters import DatasetError, choose_dataset, load_characters
+from meta_keras.data import glyphs_builder, preparation
+from meta_keras.data.characters import load_characters
+from meta_keras.errors import DatasetError
 
 
 @pytest.fixture
@@ -22,12 +22,12 @@ def cache_home(tmp_path, monkeypatch):
 @pytest.fixture
 def tiny(tmp_path, monkeypatch, cache_home):
     """A TFDS folder with 40 characters of glyphs in it, known as the data set `glyphs`."""
-    config = glyphs.GlyphsConfig(name="tiny", train_alphabets=1, test_alphabets=1)
+    config = glyphs_builder.GlyphsConfig(name="tiny", train_alphabets=1, test_alphabets=1)
 
     def build(data_dir):
-        return glyphs.Glyphs(data_dir=data_dir, config=config)
+        return glyphs_builder.Glyphs(data_dir=data_dir, config=config)
 
-    monkeypatch.setitem(module.BUILDERS, "glyphs", build)
+    monkeypatch.setitem(preparation.BUILDERS, "glyphs", build)
     return tmp_path / "tfds"
 
 
@@ -49,7 +49,7 @@ def test_prepares_and_decodes(tiny):
 
 def test_area_resizing_keeps_the_amount_of_ink(tiny):
     loaded = load_characters("glyphs", tiny)
-    builder = module._builder("glyphs", tiny)
+    builder = preparation.open_builder("glyphs", tiny)
     ink = np.zeros(40)
     for split in ("train", "test"):
         for example in builder.as_dataset(split=split).as_numpy_iterator():
@@ -111,29 +111,6 @@ def test_damaged_data(tiny, damage):
         load_characters("glyphs", tiny)
 
 
-def test_unknown_data_set(tmp_path):
-    with pytest.raises(ValueError, match="'mnist'"):
-        load_characters("mnist", tmp_path)
-
-
-def _no_network(*_, **__):
-    raise urllib.error.URLError("no route")
-
-
-def test_without_network_auto_means_glyphs_and_omniglot_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr(module.urllib.request, "urlopen", _no_network)
-    dataset, reason = choose_dataset(tmp_path)
-    assert dataset == "glyphs"
-    assert "no route" in reason
-    with pytest.raises(DatasetError, match="--manual_dir"):
-        load_characters("omniglot", tmp_path)
-
-
-def test_auto_means_omniglot_where_there_is_one(omniglot_dir, monkeypatch):
-    monkeypatch.setattr(module.urllib.request, "urlopen", _no_network)
-    assert choose_dataset(omniglot_dir)[0] == "omniglot"
-
-
 def test_omniglot(omniglot_dir):
     loaded = load_characters("omniglot", omniglot_dir)
     assert loaded.images.shape == (1623, 20, 28, 28)
@@ -150,13 +127,3 @@ def test_cache_is_as_readable_as_any_new_file(tiny):
     (cache,) = _files(tiny)
     assert cache.stat().st_mode == other.stat().st_mode
     assert not list(tiny.rglob("tmp*"))
-
-
-def test_a_download_that_fails_leaves_glyphs(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_download_problem", lambda builder: None)
-
-    def broken(builder):
-        raise DatasetError("the archive is not the official one")
-
-    monkeypatch.setattr(module, "prepare", broken)
-    assert choose_dataset(tmp_path) == ("glyphs", "the archive is not the official one")

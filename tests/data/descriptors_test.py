@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from meta_keras.data import DatasetError, descriptors, glyphs, strokes
-from meta_keras.data import characters as characters_module
+from meta_keras.data import DatasetError, descriptors, glyphs_builder, preparation, strokes
 from meta_keras.data.characters import Characters
 from meta_keras.data.descriptors import (
     DescribedClasses,
@@ -87,11 +86,13 @@ def test_descriptors_turn_as_pictures_do(degrees):
 
 @pytest.fixture
 def tiny_glyphs(tmp_path, monkeypatch):
-    config = glyphs.GlyphsConfig(name="tiny", train_alphabets=6, test_alphabets=1, drawers=20)
+    config = glyphs_builder.GlyphsConfig(
+        name="tiny", train_alphabets=6, test_alphabets=1, drawers=20
+    )
     monkeypatch.setitem(
-        characters_module.BUILDERS,
+        preparation.BUILDERS,
         "glyphs",
-        lambda data_dir: glyphs.Glyphs(data_dir=data_dir, config=config),
+        lambda data_dir: glyphs_builder.Glyphs(data_dir=data_dir, config=config),
     )
     return tmp_path
 

@@ -9,7 +9,8 @@ from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.utils import Size
 
 from meta_keras.data import DatasetError, strokes
-from meta_keras.data.strokes import OmniglotStrokes, load_trajectories, parse_strokes
+from meta_keras.data.strokes import load_trajectories, parse_strokes
+from meta_keras.data.strokes_builder import OmniglotStrokes
 
 
 def write_archive(file, alphabets, drawers=20):

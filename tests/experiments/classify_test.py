@@ -1,268 +1,86 @@
-"""Tests of the classification of a user's own pictures."""
+"""Tests of the command line that classifies a user's own pictures."""
 
 import csv
-import json
-import os
 import pathlib
 import subprocess
 import sys
 
-import keras
-import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from experiments import program
-from experiments.classification import classify
-from meta_keras import PrototypicalNetwork, ZeroShotPrototypicalNetwork, presets
 from meta_keras.data import glyphs
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-CLASSES = ("alpha", "beta, the second", "epsilon", "gamma", "дельта")
-
-
-def nearest_picture(side=28):
-    """A metric learner of any number of classes: the logit is minus the distance of the means."""
-    return PrototypicalNetwork(
-        keras.Sequential([keras.Input((side, side, 1)), keras.layers.Flatten()])
-    )
-
-
-@pytest.fixture(scope="module")
-def any_way(tmp_path_factory):
-    """A preset of a metric learner."""
-    folder = tmp_path_factory.mktemp("presets") / "any_way"
-    presets.save_preset(nearest_picture(), folder)
-    return str(folder)
-
-
-def write_drawing(file, character, drawer):
-    strokes, counts = glyphs.character_programs(0, 40)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    drawing = glyphs.draw(strokes[character, : counts[character]], 0, character, drawer)
-    Image.fromarray(drawing).save(file)
+CLASSES = ("alpha", "beta", "gamma")
 
 
 @pytest.fixture
 def folders(tmp_path):
-    """Five classes with one example each, four query pictures of every class."""
+    """Three classes with one example each, two query pictures of every class."""
+    strokes, counts = glyphs.character_programs(0, 40)
     for number, name in enumerate(CLASSES):
-        write_drawing(tmp_path / "support" / name / "example.png", 7 * number, 0)
-        for drawer in range(1, 5):
-            write_drawing(tmp_path / "query" / name / f"{drawer}.png", 7 * number, drawer)
+        for drawer, folder in enumerate(("support", "query", "query")):
+            file = tmp_path / folder / name / f"{drawer}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            character = 7 * number
+            drawing = glyphs.draw(strokes[character, : counts[character]], 0, character, drawer)
+            Image.fromarray(drawing).save(file)
     return tmp_path
 
 
-def run(folder, preset="lstm_omniglot_5way_1shot", **paths):
-    """Classifies in this process: the files that were skipped."""
-    paths = {name: folder / name for name in ("support", "query", "output")} | paths
-    return classify(**paths, preset=preset)[2]
+@pytest.fixture
+def call(folders):
+    """Function `(*flags)` that runs the program in a process of its own."""
+
+    def call(*arguments):
+        paths = [f"--{name}={folders / name}" for name in ("support", "query", "output")]
+        command = [sys.executable, "-m", "experiments.classify", *paths, *arguments]
+        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+
+    return call
 
 
-def refuse(folder, *arguments, **paths):
-    with pytest.raises((program.UsageError, *program.USER_ERRORS)) as error:
-        run(folder, *arguments, **paths)
-    assert not (folder / "output" / "predictions.csv").exists()
-    return str(error.value)
-
-
-def predictions(folder):
-    with open(folder / "output" / "predictions.csv", newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def results(folder):
-    return json.loads((folder / "output" / "results.json").read_text())
-
-
-@pytest.mark.parametrize("preset", ["prototypical_omniglot", "lstm_omniglot_5way_1shot"])
-def test_shipped_preset(folders, preset, capsys):
-    assert not run(folders, preset)
-    rows = predictions(folders)
-    assert len(rows) == 20
-    assert list(rows[0]) == ["file", "predicted", *CLASSES]
-    assert rows[0]["file"] == "alpha/1.png"
-    right = 0
-    for row in rows:
-        probabilities = {name: float(row[name]) for name in CLASSES}
-        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
-        assert row["predicted"] == max(probabilities, key=probabilities.get)
-        right += row["predicted"] == row["file"].rpartition("/")[0]
-    assert right >= 18
-    assert results(folders)["accuracy"] == right / 20
-    assert results(folders)["labelled_query_pictures"] == 20
-    assert f"Accuracy {right / 20:.2%} over the 20 pictures" in capsys.readouterr().out
-    sheet = tf.io.decode_png(tf.io.read_file(str(folders / "output" / "contact_sheet.png")))
-    assert sheet.shape[0] > 200 and sheet.shape[1] > 500 and sheet.shape[2] == 3
-    # A row of examples and two rows of answers, green ones among them.
-    green = np.abs(sheet.numpy().astype(int) - [0, 128, 0]).sum(axis=-1) < 60
-    assert green.any()
-
-
-def test_answer_does_not_depend_on_the_other_query_pictures(folders):
-    run(folders)
-    before = {row["file"]: row for row in predictions(folders)}
-    for name in CLASSES[1:]:
-        for file in (folders / "query" / name).iterdir():
-            file.unlink()
-    run(folders)
-    assert len(predictions(folders)) == 4
-    for row in predictions(folders):
-        for name in CLASSES:
-            assert float(row[name]) == pytest.approx(float(before[row["file"]][name]), abs=1e-5)
-
-
-def test_command_line_and_exit_codes(folders):
-    paths = [f"--{name}={folders / name}" for name in ("support", "query", "output")]
-    command = [sys.executable, "-m", "experiments.classify", *paths]
+def test_output_and_exit_code(folders, call):
     (folders / "query" / "broken.png").write_bytes(b"nonsense")
-    options = {"cwd": REPOSITORY, "capture_output": True, "text": True, "timeout": 300}
-    done = subprocess.run(command, **options)
+    done = call()
     assert done.returncode == 3, done.stderr[-2000:]
-    assert "broken.png: damaged" in done.stderr
-    assert len(predictions(folders)) == 20
-    done = subprocess.run([*command, f"--support={folders / 'nowhere'}"], **options)
+    assert f"Skipped {folders / 'query' / 'broken.png'}: damaged" in done.stderr
+    assert done.stderr.endswith("1 files could not be read, see above.\n")
+    output = folders / "output"
+    assert done.stdout.splitlines()[-3:] == [
+        "6 pictures, 3 classes: ['alpha', 'beta', 'gamma'].",
+        "Accuracy 100.00% over the 6 pictures in folders of classes.",
+        f"Predictions: {output / 'predictions.csv'}; pictures: {output / 'contact_sheet.png'}",
+    ]
+    with open(output / "predictions.csv", newline="", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == 6
+
+
+def test_errors_name_flags(folders, call):
+    done = call(f"--support={folders / 'nowhere'}")
     assert done.returncode == 2
-    assert "nowhere is not a folder" in done.stderr and "Traceback" not in done.stderr
+    assert f"DatasetError: {folders / 'nowhere'} is not a folder." in done.stderr
+    done = call("--preset=lstm_omniglot_5way_1shot")
+    assert done.returncode == 2
+    assert (
+        "UsageError: --support has 3 classes, but --preset=lstm_omniglot_5way_1shot tells "
+        "exactly 5 apart."
+    ) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folders / "output").exists()
+    assert call("--nonsense").returncode == 1
 
 
-def test_any_number_of_classes_with_a_metric_preset(folders, any_way):
-    write_drawing(folders / "support" / "zeta" / "1.png", 3, 0)
-    write_drawing(folders / "support" / "zeta" / "2.png", 3, 5)
-    write_drawing(folders / "query" / "one.png", 3, 1)
-    assert not run(folders, any_way)
-    rows = predictions(folders)
-    assert len(rows) == 21 and list(rows[0])[2:] == [*CLASSES[:4], "zeta", CLASSES[4]]
-    assert {row["file"]: row["predicted"] for row in rows}["one.png"] == "zeta"
-
-
-def test_number_of_classes_a_preset_cannot_tell_apart(folders, capsys):
-    write_drawing(folders / "support" / "zeta" / "1.png", 3, 0)
-    message = refuse(folders)
-    assert "has 6 classes" in message and "exactly 5 apart" in message
-
-
-def test_pictures_without_labels(folders, any_way, capsys):
-    for number, name in enumerate(CLASSES):
-        for file in (folders / "query" / name).iterdir():
-            file.rename(folders / "query" / f"{number}{file.name}")
-        (folders / "query" / name).rmdir()
-    assert not run(folders, any_way)
-    assert "Accuracy" not in capsys.readouterr().out
-    assert results(folders)["accuracy"] is None
-    assert len(predictions(folders)) == 20
-
-
-def test_query_folder_that_is_no_class(folders, any_way, capsys):
-    write_drawing(folders / "query" / "omega" / "1.png", 3, 0)
-    (folders / "query" / "empty").mkdir()
-    assert not run(folders, any_way)
-    output = capsys.readouterr().out
-    assert "without a share in the accuracy: ['omega']." in output
-    assert results(folders)["labelled_query_pictures"] == 20
-
-
-def test_damaged_pictures_are_named_and_skipped(folders, any_way, capsys):
-    (folders / "query" / "gamma" / "1.png").write_bytes(b"")
-    Image.new("L", (50, 50), 255).save(folders / "query" / "gamma" / "2.png")
-    (folders / "support" / "alpha" / "bad.jpg").write_bytes(b"\xff\xd8 cut")
-    (folders / "support" / "alpha" / "notes.txt").write_text("passed over")
-    assert len(run(folders, any_way)) == 3
-    errors = capsys.readouterr().err
-    for words in ("gamma/1.png: damaged", "gamma/2.png: blank", "alpha/bad.jpg: damaged"):
-        assert words in errors
-    assert "notes.txt" not in errors
-    assert len(predictions(folders)) == 18
-    assert len(results(folders)["skipped"]) == 3
-
-
-def test_files_with_other_endings_are_named_and_skipped(folders, any_way, capsys):
-    names = {"query/phone.heic", "query/gamma/scan", "support/alpha/1.svg", "support/sources"}
-    for name in names:
-        (folders / name).write_bytes(b"not read")
-    for name in ("query/labels.csv", "support/read.me.txt", "support/alpha/.hidden"):
-        (folders / name).write_text("passed over")
-    (folders / "query" / "loop").symlink_to(folders / "query")
-    names.add("query/loop")
-    assert {str(file.relative_to(folders)) for file, _ in run(folders, any_way)} == names
-    errors = capsys.readouterr().err
-    assert errors.count("Skipped") == 5 and all(f"{name}: " in errors for name in names)
-    assert len(predictions(folders)) == 20
-    assert len(results(folders)["skipped"]) == 5
-
-
-def test_class_without_a_picture_by_its_name(folders, any_way, capsys):
-    (folders / "support" / "zeta").mkdir()
-    (folders / "support" / "zeta" / "1.heic").write_bytes(b"not read")
-    assert "'zeta' of --support has no picture" in refuse(folders, any_way)
-    assert "zeta/1.heic" in capsys.readouterr().err
-
-
-def test_names_that_are_no_text(folders, any_way, capsys):
-    byte = os.fsdecode(b"\xff")
-    try:
-        (folders / byte).touch()
-    except OSError:
-        pytest.skip("file names must be UTF-8 here")
-    for part in ("support", "query"):
-        (folders / part / "gamma").rename(folders / part / f"gamma{byte}")
-    write_drawing(folders / "query" / f"a{byte}.png", 7, 1)
-    write_drawing(folders / "query" / f"other{byte}" / "1.png", 7, 1)
-    (folders / "query" / f"b{byte}.png").write_bytes(b"nonsense")
-    assert len(run(folders, any_way)) == 1
-    escaped = byte.encode(errors="backslashreplace").decode()
-    rows = {row["file"]: row for row in predictions(folders)}
-    assert len(rows) == 22 and {f"a{escaped}.png", f"other{escaped}/1.png"} < set(rows)
-    assert rows[f"gamma{escaped}/1.png"]["predicted"] == f"gamma{escaped}"
-    assert results(folders)["labelled_query_pictures"] == 20
-    assert f"gamma{escaped}" in results(folders)["classes"]
-    assert results(folders)["skipped"][0]["file"].endswith(f"b{escaped}.png")
-    assert f"b{escaped}.png: damaged" in capsys.readouterr().err
-
-
-def test_classes_without_a_picture(folders):
-    (folders / "support" / "gamma" / "example.png").unlink()
-    assert "'gamma'" in refuse(folders) and "has no picture." in refuse(folders)
-    (folders / "support" / "gamma" / "example.png").write_bytes(b"nonsense")
-    assert "no picture that can be read" in refuse(folders)
-
-
-def test_single_class(folders):
-    for name in CLASSES[1:]:
-        (folders / "support" / name / "example.png").unlink()
-        (folders / "support" / name).rmdir()
-    assert "single class 'alpha'; at least 2" in refuse(folders)
-
-
-def test_nothing_to_classify(folders):
-    for file in (folders / "query").rglob("*.png"):
-        file.write_bytes(b"nonsense")
-    assert "no picture that can be read" in refuse(folders)
-    for file in (folders / "query").rglob("*.png"):
-        file.unlink()
-    assert "has no pictures" in refuse(folders)
-
-
-def test_support_without_class_folders(folders):
-    write_drawing(folders / "support" / "stray.png", 0, 0)
-    assert "stray.png is in no class folder" in refuse(folders)
-
-
-def test_folders_that_would_spoil_each_other(folders):
-    assert "--output" in refuse(folders, output=folders / "query" / "out")
-    assert not (folders / "query" / "out").exists()
-    assert "contain each other" in refuse(folders, query=folders / "support" / "alpha")
-    (folders / "file").write_text("")
-    assert "cannot be written" in refuse(folders, output=folders / "file" / "out")
-
-
-def test_presets_of_other_kinds(folders, tmp_path):
-    assert "no_such" in refuse(folders, "no_such")
-    assert "not a EpisodicLearner" in refuse(folders, "quadratic")
-    vectors = keras.Sequential([keras.Input((3,)), keras.layers.Dense(784)])
-    learner = ZeroShotPrototypicalNetwork(nearest_picture().network, vectors)
-    presets.save_preset(learner, tmp_path / "zero_shot")
-    assert "from descriptions, not from pictures" in refuse(folders, tmp_path / "zero_shot")
-    presets.save_preset(nearest_picture(side=16), tmp_path / "small")
-    assert not run(folders, tmp_path / "small")
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("support=/a has one class", "--support=/a has one class"),
+        ("class 'x' of `support` has none", "class 'x' of --support has none"),
+        ("output=/a lies in query=/b", "--output=/a lies in --query=/b"),
+        ("already --query=/a", "already --query=/a"),
+        ("my_query=1, requery=2, `other`, query", "my_query=1, requery=2, `other`, query"),
+    ],
+)
+def test_arguments_become_flags(message, expected):
+    assert program.in_flags(message, ["?", "support", "query", "output"]) == expected
