@@ -88,6 +88,7 @@ def train(folder, problems, baselines):
         checkpoint, trainer = resumed
         trainer.problem = training_problem(problems.train)
         trainer.validation_problem = problems.validation
+        trainer.horizon = max(horizons())  # older checkpoints have none
         done = progress_of(checkpoint.state["epoch"])
         unit = "update" if FLAGS.curriculum else "optimization"
         print(f"Continuing after {unit} {done[f'train_{unit}s']:,}.")

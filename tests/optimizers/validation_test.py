@@ -69,6 +69,11 @@ def test_validation_changes_nothing(tmp_path):
     expected = trainer.evaluate(validation_optimizations(RUNS), return_dict=True, verbose=0)
     assert loaded.evaluate(validation_optimizations(RUNS), return_dict=True, verbose=0) == expected
     assert _fit(loaded) == _fit(trainer)
+    for other in (loaded, trainer):
+        other.horizon = 3
+        other.evaluate(validation_optimizations(RUNS), verbose=0)
+        curves = loss_curves(other.cell, problem, RUNS, 3)
+        np.testing.assert_allclose(other.curve.mean, curves.mean(axis=0), rtol=1e-6)
 
 
 def test_refusals():
