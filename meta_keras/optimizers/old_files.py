@@ -1,4 +1,4 @@
-"""Reads the carried values of files that were written before version 0.2."""
+"""Reads trainers and optimizers that were saved before problems had the scale of coordinates."""
 
 import numpy as np
 
@@ -7,8 +7,8 @@ from meta_keras.errors import SettingError
 
 def refuse_random_scale():
     raise SettingError(
-        "random_scale: this trainer was saved in the middle of a training with random scaling, "
-        "which cannot be continued: train in a new folder; the optimizer of a finished run is the "
+        "random_scale: this trainer was trained with random scaling inside, which "
+        "cannot be continued: train in a new folder; the optimizer of a finished run is the "
         "preset `optimizer` in its folder."
     )
 

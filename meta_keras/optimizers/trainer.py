@@ -39,7 +39,8 @@ class OptimizerTrainer(keras.Model):
             longest horizon has; None: all 1, as in the paper, whose equation 3 allows any.
         recompute: gradient checkpointing, see `unroll_recomputed`: memory for truncations of many
             steps.
-        horizon: steps of an optimization in validation; the paper's 100 by default.
+        horizon: steps of an optimization in validation; the paper's 100 by default. The attribute
+            may be changed between two calls of `fit`.
         validation_problem: what validation runs on, of the same size; `problem` by default. Not
             saved either.
         size: P; that of the problem by default.
@@ -81,9 +82,7 @@ class OptimizerTrainer(keras.Model):
     ):
         super().__init__(**kwargs)
         name = type(self).__name__
-        for setting, value in (("unroll_steps", unroll_steps), ("horizon", horizon)):
-            if value != int(value) or value < 1:
-                raise SettingError(f"{name}: {setting}={value!r} must be a positive integer.")
+        self._check_positive("unroll_steps", unroll_steps)
         if loss_weights is not None and (
             not len(loss_weights) or not min(loss_weights) >= 0 or not max(loss_weights) > 0
         ):
@@ -99,7 +98,6 @@ class OptimizerTrainer(keras.Model):
         self.second_order = second_order
         self.loss_weights = None if loss_weights is None else [float(w) for w in loss_weights]
         self.recompute = recompute
-        self.horizon = int(horizon)
         self.size = int(size or problem.size)
         if problem is not None and problem.variables is not None:
             cell.prepare(problem.variables)
@@ -113,11 +111,28 @@ class OptimizerTrainer(keras.Model):
             for number, leaf in enumerate(tf.nest.flatten(self.structure))
         ]
         self.loss_mean = keras.metrics.Mean(name="loss")
-        self.curve = MeanCurve(self.horizon + 1)
+        self.horizon = horizon
         self.built = True
 
     def build(self, input_shape=None):
         """Nothing is left to build."""
+
+    @property
+    def horizon(self):
+        return self._horizon
+
+    @horizon.setter
+    def horizon(self, steps):
+        self._check_positive("horizon", steps)
+        self._horizon = int(steps)
+        self.curve = MeanCurve(self._horizon + 1)
+        self.test_function = None  # Keras traces validation anew.
+
+    def _check_positive(self, setting, value):
+        if value != int(value) or value < 1:
+            raise SettingError(
+                f"{type(self).__name__}: {setting}={value!r} must be a positive integer."
+            )
 
     @property
     def metrics(self):

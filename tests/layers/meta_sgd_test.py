@@ -1,6 +1,5 @@
 """Tests of Meta-SGD's cell."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -25,12 +24,3 @@ def test_rates_start_as_in_the_paper():
     assert alpha.shape == (2000,)
     assert 0.005 <= alpha.min() < 0.006 and 0.099 < alpha.max() <= 0.1
     assert [variable.name for variable in cell.trainable_variables] == ["alpha"]
-
-
-def test_config_round_trip():
-    cell = MetaSGDCell(keras.initializers.Constant(0.3), name="rates")
-    clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cell))
-    assert type(clone) is MetaSGDCell
-    assert clone.name == "rates"
-    clone.build((2,))
-    np.testing.assert_array_equal(clone.alpha, np.float32([0.3, 0.3]))

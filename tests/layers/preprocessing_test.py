@@ -1,12 +1,15 @@
-"""Tests of the log-and-sign preprocessing."""
+"""Tests of what a learned optimizer sees of a gradient."""
+
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras.layers import LogAndSign
-from meta_keras.layers.preprocessing import log_and_sign
+from meta_keras.layers import Concatenated, LogAndSign, Preprocessing, RawGradient, RNNProp
+from meta_keras.layers.concatenated import get_preprocessing
+from meta_keras.layers.log_and_sign import log_and_sign
 
 SMALLEST = np.exp(-10.0)
 AROUND_SMALLEST = SMALLEST * np.array([1, -1, 0.5, -0.99, 1.01, -2])
@@ -54,24 +57,77 @@ def test_gradient_equals_the_derivative():
 
 
 @pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
-def test_layer_stacks_the_features_first(shape):
-    layer = LogAndSign(p=7)
+def test_the_function_stacks_its_features_first(shape):
     x = np.random.default_rng(0).normal(size=shape).astype("float32")
-    y = layer(x)
-    assert y.shape == layer.compute_output_shape(shape) == (2, *shape)
+    y = log_and_sign(x, 7.0)
+    assert y.shape == (2, *shape)
     np.testing.assert_allclose(y[0], np.log(np.abs(x)) / 7, rtol=1e-5)
     np.testing.assert_array_equal(y[1], np.sign(x))
 
 
-def test_config_round_trip():
-    layer = LogAndSign(p=3.5, name="pre")
-    clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    assert isinstance(clone, LogAndSign)
-    assert clone.p == 3.5
-    assert clone.name == "pre"
+class Row(NamedTuple):
+    preprocessing: Preprocessing
+    features: int
+    keeps_mean: bool
+    bounded: bool
 
 
-@pytest.mark.parametrize("p", [0, -1.0, float("nan")])
-def test_bad_p(p):
-    with pytest.raises(ValueError, match=f"p={p}"):
-        LogAndSign(p=p)
+ROWS = [
+    Row(RawGradient(), 1, False, False),
+    Row(LogAndSign(p=3.5), 2, False, False),
+    Row(RNNProp(beta=0.8, epsilon=1e-6), 2, True, True),
+    Row(Concatenated([LogAndSign(p=4), RNNProp()]), 4, True, True),
+]
+NAMES = [type(row.preprocessing).__name__ for row in ROWS]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_protocol(row):
+    read = row.preprocessing
+    gradients = np.random.default_rng(1).normal(size=(3, 5)).astype("float32")
+    state = start = read.initial_state(tf.zeros(5))
+    assert (read.num_features, read.keeps_mean, read.bounded) == row[1:]
+    for gradient in gradients:
+        again, _ = read(gradient, state)
+        features, mean, state = read.step(gradient, state)
+        assert features.shape == (row.features, 5) and features.dtype == tf.float32
+        assert (mean is not None) == row.keeps_mean
+        tf.nest.assert_same_structure(state, start)
+        np.testing.assert_array_equal(again, features)
+    if row.keeps_mean:  # bias-corrected: the weights of all gradients sum to one
+        beta = 0.8 if isinstance(read, RNNProp) else 0.95
+        weights = beta ** np.arange(2, -1, -1)
+        np.testing.assert_allclose(mean, weights @ gradients / weights.sum(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_config_round_trip(row):
+    serialized = keras.saving.serialize_keras_object(row.preprocessing)
+    clone = keras.saving.deserialize_keras_object(serialized)
+    assert type(clone) is type(row.preprocessing)
+    assert clone.get_config() == row.preprocessing.get_config()
+
+
+def test_concatenated_is_its_parts_one_below_the_other():
+    parts, gradient = [RNNProp(), LogAndSign(), RawGradient()], tf.constant([0.5, -2.0])
+    both = Concatenated(parts)
+    features, _ = both(gradient, both.initial_state(gradient))
+    expected = [part(gradient, part.initial_state(gradient))[0] for part in parts]
+    np.testing.assert_array_equal(features, tf.concat(expected, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LogAndSign(p=0), "LogAndSign: p must be positive, got p=0"),
+        (lambda: LogAndSign(p=-1.0), "p=-1.0"),
+        (lambda: LogAndSign(p=float("nan")), "p=nan"),
+        (lambda: RNNProp(beta=1.0), "beta=1.0"),
+        (lambda: RNNProp(epsilon=0.0), "epsilon=0.0"),
+        (lambda: Concatenated([]), "at least one part"),
+        (lambda: get_preprocessing("magic"), "one of .*'log_and_sign'.*got 'magic'"),
+    ],
+)
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -14,7 +14,7 @@ from meta_keras.layers import (
 )
 from meta_keras.networks import conv4
 from meta_keras.optimizers import LearnedOptimizer
-from meta_keras.presets import PresetError, preset_card
+from meta_keras.presets import PresetError
 from meta_keras.unroll import unroll
 
 
@@ -92,57 +92,6 @@ def test_modes_of_running(cell, data, kwargs):
     np.testing.assert_allclose(losses, expected, rtol=1e-3)
 
 
-def test_the_cell_itself_is_not_trained(cell, data):
-    before = [v.numpy() for v in cell.variables]
-    model = _model(LearnedOptimizer(cell))
-    _fit(model, data, 3)
-    for variable, value in zip(cell.variables, before, strict=True):
-        np.testing.assert_array_equal(variable, value)
-    assert int(model.optimizer.iterations) == 3
-
-
-def test_restored_training_goes_on_bit_for_bit(cell, data, tmp_path):
-    whole = _model(LearnedOptimizer(cell))
-    _fit(whole, data, 7)
-    half = _model(LearnedOptimizer(cell))
-    _fit(half, data, 3)
-    half.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.optimizer.cell is not cell
-    for actual, expected in zip(_weights(loaded), _weights(half), strict=True):
-        np.testing.assert_array_equal(actual, expected)
-    _fit(loaded, data, 4)
-    for actual, expected in zip(_weights(loaded), _weights(whole), strict=True):
-        np.testing.assert_array_equal(actual, expected)
-
-
-def test_config_round_trip(cell, data, tmp_path):
-    model = _model(LearnedOptimizer(cell))
-    _fit(model, data, 3)
-    model.save(tmp_path / "model.keras")
-    config = model.optimizer.get_config()
-    for _ in range(2):  # the config is only read
-        optimizer = LearnedOptimizer.from_config(config)
-        assert optimizer.get_config() == config == model.optimizer.get_config()
-
-
-@pytest.mark.parametrize(
-    "argument",
-    [
-        {"clipnorm": 1.0},
-        {"clipvalue": 1.0},
-        {"global_clipnorm": 1.0},
-        {"weight_decay": 0.1},
-        {"loss_scale_factor": 2.0},
-        {"learning_rate": 0.1},
-    ],
-)
-def test_what_would_change_its_inputs_is_refused(cell, argument):
-    ((name, value),) = argument.items()
-    with pytest.raises(ValueError, match=f"LearnedOptimizer.*{name}={value}"):
-        LearnedOptimizer(cell, **argument)
-
-
 def test_sparse_gradients_are_refused(cell):
     layers = [keras.layers.Embedding(10, 2), keras.layers.Flatten(), keras.layers.Dense(1)]
     model = keras.Sequential([keras.Input((3,)), *layers])
@@ -189,15 +138,6 @@ def test_gradient_accumulation(data):
     learned = _model(LearnedOptimizer(GradientDescentCell(0.1), gradient_accumulation_steps=2))
     sgd = _model(keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
     np.testing.assert_allclose(_fit(learned, data, 6), _fit(sgd, data, 6), rtol=1e-5)
-
-
-def test_preset(cell, data, tmp_path):
-    LearnedOptimizer(cell).save_to_preset(tmp_path / "mine", {"problem": "sums"})
-    loaded = LearnedOptimizer.from_preset(tmp_path / "mine", name="mine")
-    assert loaded.name == "mine"
-    assert preset_card(tmp_path / "mine") == {"problem": "sums"}
-    expected = _fit(_model(LearnedOptimizer(cell)), data, 3)
-    assert _fit(_model(loaded), data, 3) == expected
 
 
 def test_preset_of_a_grouped_cell(cell, tmp_path):

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras.layers import CoordinatewiseLSTM, GradientDescentCell, NesterovCell
+from meta_keras.errors import SettingError
+from meta_keras.layers import CoordinatewiseLSTM
+from meta_keras.layers.concatenated import named_preprocessing
 from meta_keras.optimizers import OptimizerTrainer, loss_curves, truncations
-from meta_keras.problems import Problem, Quadratic
+from meta_keras.problems import Problem, Quadratic, RandomlyScaled
 
 
 class Bowl(Problem):
@@ -25,7 +27,8 @@ class Bowl(Problem):
 
 
 def _cell(dtype="float64", preprocessing="log_and_sign"):
-    cell = CoordinatewiseLSTM((3,), preprocessing, p=4.0, output_scale=0.4, dtype=dtype)
+    preprocessing = named_preprocessing(preprocessing, p=4.0)
+    cell = CoordinatewiseLSTM((3,), preprocessing, output_scale=0.4, dtype=dtype)
     cell.build((None,))
     cell.built = True
     rng = np.random.default_rng(0)
@@ -73,7 +76,6 @@ def test_meta_gradient_against_finite_differences(second_order, preprocessing, o
             tf.constant(0, tf.int64),
             tf.constant(0, tf.int64),
             theta,
-            tf.ones_like(theta),
             cell.initial_state(theta),
         )
     analytic = tape.gradient(loss, cell.trainable_variables)
@@ -93,10 +95,9 @@ def test_meta_gradient_against_finite_differences(second_order, preprocessing, o
         np.testing.assert_allclose(np.sum(gradient * direction), numeric, rtol=1e-5)
 
 
-def _trainer(problem, random_scale=0.0, learning_rate=0.0, cell=None):
-    cell = cell or _cell("float32")
-    trainer = OptimizerTrainer(cell, problem, unroll_steps=5, random_scale=random_scale)
-    trainer.compile(keras.optimizers.SGD(learning_rate))
+def _trainer(problem):
+    trainer = OptimizerTrainer(_cell("float32"), problem, unroll_steps=5)
+    trainer.compile(keras.optimizers.SGD(0.0))
     return trainer
 
 
@@ -122,13 +123,9 @@ def test_truncations_carry_no_gradients():
     zero, two = tf.constant(0, tf.int64), tf.constant(2, tf.int64)
     theta = Bowl().initial_parameters(0)
     with tf.GradientTape() as tape:
-        _, theta, state = trainer.truncation_loss(
-            zero, zero, theta, tf.ones_like(theta), cell.initial_state(theta)
-        )
+        _, theta, state = trainer.truncation_loss(zero, zero, theta, cell.initial_state(theta))
         constant = tf.nest.map_structure(tf.stop_gradient, (theta, state))
-        loss, _, _ = trainer.truncation_loss(
-            zero, two, constant[0], tf.ones_like(theta), constant[1]
-        )
+        loss, _, _ = trainer.truncation_loss(zero, two, *constant)
     expected = tape.gradient(loss, cell.trainable_variables)
 
     class Descent(keras.optimizers.SGD):
@@ -137,25 +134,11 @@ def test_truncations_carry_no_gradients():
 
     trainer = OptimizerTrainer(cell, Bowl(), unroll_steps=2, dtype="float64")
     trainer.compile(Descent(0.0), run_eagerly=True)
-    for variable, value in zip(
-        trainer.carried, tf.nest.flatten((theta, tf.ones_like(theta), state)), strict=True
-    ):
+    for variable, value in zip(trainer.carried, tf.nest.flatten((theta, state)), strict=True):
         variable.assign(tf.cast(value, variable.dtype))
     trainer.train_step({"seed": zero[None], "step": two[None]})
     for gradient, reference in zip(trainer.optimizer.seen, expected, strict=True):
         np.testing.assert_allclose(gradient, reference, rtol=1e-4, atol=1e-8)
-
-
-def test_random_scaling_hides_the_scale():
-    """f(c theta) from theta_0 / c: the same function, in other coordinates."""
-    problem = Quadratic(dimensions=3, batch=4)
-    trainer = _trainer(problem, random_scale=2.0)
-    seed = tf.constant(7, tf.int64)
-    parameters, scale, _ = trainer.start(seed)
-    np.testing.assert_allclose(scale * parameters, problem.initial_parameters(seed), rtol=1e-5)
-    assert np.exp(-2) <= np.min(scale) < 0.7 and 1.4 < np.max(scale) <= np.exp(2)
-    np.testing.assert_array_equal(trainer.start(seed)[1], scale)
-    np.testing.assert_array_equal(_trainer(problem).start(seed)[1], np.ones(12))
 
 
 def test_it_learns_to_optimize():
@@ -171,7 +154,7 @@ def test_it_learns_to_optimize():
 
 
 def test_saved_training_goes_on_exactly(tmp_path):
-    problem = Quadratic(dimensions=2, batch=3)
+    problem = RandomlyScaled(Quadratic(dimensions=2, batch=3), scale=1.0)
 
     def fit(trainer, count, start):
         data = truncations(count, 15, 5, start=start)
@@ -184,7 +167,6 @@ def test_saved_training_goes_on_exactly(tmp_path):
             _cell("float32"),
             problem,
             unroll_steps=5,
-            random_scale=1.0,
             loss_weights=range(1, 16),
             recompute=True,
         )
@@ -220,22 +202,6 @@ def test_training_needs_a_problem_that_fits():
         trainer.fit(truncations(1, 20, 5), verbose=0)
 
 
-def test_curriculum_of_horizons():
-    """Each horizon gets its share of the truncations, and no optimization is seen twice."""
-    work = [
-        (int(x["seed"][0]), int(x["step"][0])) for x in truncations(12, [10, 20, 30], 10, seed=2)
-    ]
-    base = 2 * 1_000_000_007
-    assert work == [
-        *((base + i, 0) for i in range(4)),
-        *((base + 4 + i, step) for i in range(2) for step in (0, 10)),
-        *((base + 6, step) for step in (0, 10, 20)),
-        (base + 7, 0),
-    ]
-    rest = truncations(5, [10, 20, 30], 10, seed=2, start=7, total=12)
-    assert [(int(x["seed"][0]), int(x["step"][0])) for x in rest] == work[7:]
-
-
 def test_loss_weights_follow_the_step_of_the_optimization():
     problem, weights = Quadratic(dimensions=3, batch=4), [1.0, 2.0, 3.0, 4.0]
     cell = _cell("float32")
@@ -250,45 +216,18 @@ def test_loss_weights_follow_the_step_of_the_optimization():
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
 
 
-def test_curves_of_several_rates_are_those_of_each():
-    problem, cell = Quadratic(dimensions=2, batch=3), NesterovCell(0.07)
-    together = loss_curves(cell, problem, [5, 6], 4, learning_rates=[0.03, 0.3])
-    assert together.shape == (2, 2, 5) and cell.learning_rate == 0.07
-    for rate, curves in zip((0.03, 0.3), together, strict=True):
-        expected = loss_curves(NesterovCell(rate), problem, [5, 6], 4)
-        np.testing.assert_allclose(curves, expected, rtol=1e-4)
-    assert np.abs(together[0] - together[1]).max() > 0.1
-
-
-def test_loss_curves_of_gradient_descent():
-    problem = Quadratic(dimensions=2, batch=1)
-    curve = loss_curves(GradientDescentCell(0.05), problem, [5], steps=6)[0]
-    w, y = (np.asarray(part)[0] for part in problem.coefficients(tf.constant(5, tf.int64)))
-    theta = np.asarray(problem.initial_parameters(tf.constant(5, tf.int64)))
-    expected = []
-    for _ in range(7):
-        expected.append(np.sum((w @ theta - y) ** 2))
-        theta = theta - 0.05 * 2 * w.T @ (w @ theta - y)
-    np.testing.assert_allclose(curve, expected, rtol=1e-4)
-
-
-def test_bad_arguments():
-    problem = Quadratic(dimensions=2, batch=1)
-    with pytest.raises(ValueError, match="unroll_steps"):
-        OptimizerTrainer(_cell(), problem, unroll_steps=0)
-    for scale in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match=f"random_scale.*got {scale}"):
-            OptimizerTrainer(_cell(), problem, random_scale=scale)
-    with pytest.raises(ValueError, match="a problem is needed"):
-        OptimizerTrainer(_cell())
-    with pytest.raises(
-        ValueError, match="steps=100 must be a positive multiple of unroll_steps=30"
-    ):
-        truncations(1, 100, 30)
-    with pytest.raises(ValueError, match="steps=0"):
-        truncations(1, [20, 0], 20)
-    with pytest.raises(ValueError, match="3 horizons are more than the 2 truncations"):
-        truncations(2, [20, 40, 60], 20)
-    for weights in ([], [1.0, -1.0], [0.0, 0.0]):
-        with pytest.raises(ValueError, match="loss_weights"):
-            OptimizerTrainer(_cell(), problem, loss_weights=weights)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"unroll_steps": 0}, "unroll_steps=0 must be a positive integer"),
+        ({"horizon": 1.5}, "horizon=1.5 must be a positive integer"),
+        ({"problem": None}, "a problem is needed"),
+        ({"loss_weights": []}, r"loss_weights=\[\]"),
+        ({"loss_weights": [1.0, -1.0]}, r"loss_weights=\[1.0, -1.0\]"),
+        ({"loss_weights": [0.0, 0.0]}, r"loss_weights=\[0.0, 0.0\]"),
+    ],
+)
+def test_bad_arguments(change, message):
+    arguments = {"problem": Quadratic(dimensions=2, batch=1), **change}
+    with pytest.raises(SettingError, match=f"OptimizerTrainer: {message}"):
+        OptimizerTrainer(_cell(), **arguments)

@@ -48,14 +48,6 @@ def test_has_no_weights(make):
 
 
 @pytest.mark.parametrize("make", CELLS)
-def test_config_round_trip(make):
-    cell = make(learning_rate=0.4, name="descent")
-    clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cell))
-    assert type(clone) is make
-    assert (clone.learning_rate, clone.name) == (0.4, "descent")
-
-
-@pytest.mark.parametrize("make", CELLS)
 @pytest.mark.parametrize("learning_rate", [0, -0.1, float("nan")])
 def test_bad_learning_rate(make, learning_rate):
     with pytest.raises(ValueError, match=f"{make.__name__}.*learning_rate={learning_rate}"):

@@ -1,0 +1,180 @@
+"""What every cell promises, tested once over all of them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from meta_keras import layers
+from meta_keras.optimizers.learned import SavedCell
+
+SIZE = 7
+VARIABLES = [keras.Variable(np.zeros(shape)) for shape in ((2,), (1, 1, 3), (2, 1))]
+
+
+class Row(NamedTuple):
+    """A cell.
+
+    Attributes:
+        name: of the row.
+        make: function without arguments to a new cell, not built.
+        any_size: whether its weights serve any number of coordinates.
+        whole_start: whether its first state has the structure and the shapes of the next ones.
+    """
+
+    name: str
+    make: Callable
+    any_size: bool = True
+    whole_start: bool = True
+
+
+def _lstm(preprocessing, **kwargs):
+    return lambda: layers.CoordinatewiseLSTM((4, 3), preprocessing, **kwargs)
+
+
+def _grouped():
+    cells = [layers.CoordinatewiseLSTM((3,), "combined"), layers.NesterovCell(0.1)]
+    return layers.GroupedCell(cells, [layers.is_convolution_kernel])
+
+
+ROWS = [
+    Row("gradient descent", lambda: layers.GradientDescentCell(0.4)),
+    Row("Nesterov", lambda: layers.NesterovCell(0.4)),
+    Row("RMSprop", lambda: layers.RMSpropCell(0.4)),
+    Row("Adam", lambda: layers.AdamCell(0.4, beta_1=0.5)),
+    Row("Meta-SGD", lambda: layers.MetaSGDCell(), any_size=False),
+    Row("gated LSTM", lambda: layers.GatedLSTMCell(units=4, p=5), whole_start=False),
+    Row("LSTM, none", _lstm("none")),
+    Row("LSTM, log and sign", _lstm(layers.LogAndSign(p=5))),
+    Row("LSTM, rnnprop", _lstm(layers.RNNProp(beta=0.8))),
+    Row("LSTM, combined", _lstm("combined", output_scale=0.03)),
+    Row("LSTM, combined, gradient path", _lstm("combined", gradient_rate=0.1)),
+    Row("grouped", _grouped),
+]
+
+
+@pytest.fixture(params=ROWS, ids=[row.name for row in ROWS])
+def row(request):
+    return request.param
+
+
+@pytest.fixture
+def cell(row):
+    """The row's cell, with weights at which every term matters."""
+    cell = row.make()
+    cell.prepare(VARIABLES)
+    cell.build_once(SIZE)
+    rng = np.random.default_rng(1)
+    for variable in cell.trainable_variables:
+        variable.assign(rng.normal(scale=0.4, size=variable.shape))
+    return cell
+
+
+@pytest.fixture
+def inputs():
+    """Parameters, and gradients and losses of three steps, float32."""
+    rng = np.random.default_rng(2)
+    gradients = rng.normal(size=(3, SIZE)) * 10.0 ** rng.uniform(-4, 1, SIZE)
+    return tf.constant(rng.normal(size=SIZE), tf.float32), gradients.astype("float32")
+
+
+def _run(cell, parameters, gradients):
+    """`(parameters, state)` before the first step and after every one."""
+    path = [(parameters, cell.initial_state(parameters))]
+    for number, gradient in enumerate(gradients):
+        path.append(cell(tf.constant(gradient), tf.constant(0.5 + number), *path[-1]))
+    return path
+
+
+def _assert_equal(actual, expected):
+    tf.nest.assert_same_structure(actual, expected)
+    for ours, theirs in zip(tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_every_cell_of_the_package_has_a_row():
+    made = {type(row.make()) for row in ROWS}
+    public = {getattr(layers, name) for name in layers.__all__}
+    cells = {c for c in public if isinstance(c, type) and issubclass(c, layers.Cell)}
+    assert cells - {layers.Cell, layers.FixedRateCell} == made
+
+
+def test_config_round_trip(cell):
+    clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cell))
+    assert type(clone) is type(cell)
+    assert clone.get_config() == cell.get_config()
+
+
+def test_saved_in_a_model_it_takes_the_same_steps(cell, inputs, tmp_path):
+    SavedCell(cell).save(tmp_path / "cell.keras")
+    loaded = keras.models.load_model(tmp_path / "cell.keras").cell
+    assert type(loaded) is type(cell) and loaded is not cell
+    _assert_equal(_run(loaded, *inputs)[-1], _run(cell, *inputs)[-1])
+
+
+def test_state_goes_in_and_out_as_tensors_of_the_same_shapes(row, cell, inputs):
+    path = _run(cell, *inputs)
+    for number, (parameters, state) in enumerate(path):
+        assert parameters.shape == (SIZE,) and parameters.dtype == tf.float32
+        leaves = tf.nest.flatten(state)
+        if number or row.whole_start:
+            tf.nest.assert_same_structure(state, path[-1][1])
+            assert all(isinstance(leaf, tf.Tensor) for leaf in leaves)
+            assert [x.shape for x in leaves] == [x.shape for x in tf.nest.flatten(path[-1][1])]
+            assert {leaf.dtype for leaf in leaves} <= {tf.float32}
+
+
+def test_coordinates_do_not_see_each_other(cell, inputs):
+    parameters, gradients = inputs
+    changed = gradients.copy()
+    changed[:, 1] *= -3
+    moved = np.asarray(_run(cell, parameters, changed)[-1][0] != _run(cell, *inputs)[-1][0])
+    assert moved.tolist() == [False, True] + [False] * (SIZE - 2)
+
+
+def test_it_is_a_pure_function(cell, inputs):
+    before = [variable.numpy() for variable in cell.variables]
+    first = _run(cell, *inputs)
+    _run(cell, inputs[0], inputs[1][::-1])
+    _assert_equal(_run(cell, *inputs), first)
+    _assert_equal([variable.numpy() for variable in cell.variables], before)
+
+
+def test_a_graph_of_it_computes_the_same(cell, inputs):
+    eager = tf.nest.flatten(_run(cell, *inputs)[-1])
+    graph = tf.nest.flatten(tf.function(lambda: _run(cell, *inputs)[-1])())
+    for ours, theirs in zip(graph, eager, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
+
+
+def test_finite_where_everything_is_zero(cell):
+    zeros = tf.zeros(SIZE)
+    with tf.GradientTape() as tape:
+        state = cell.initial_state(zeros)
+        parameters, state = cell(zeros, tf.zeros(()), zeros, state)
+        parameters, state = cell(zeros, tf.zeros(()), parameters, state)
+    for value in tf.nest.flatten((parameters, state)):
+        assert np.isfinite(value).all()
+    for gradient in tape.gradient(parameters, cell.trainable_variables):
+        assert np.isfinite(gradient).all()
+
+
+def test_weights_do_not_depend_on_the_number_of_coordinates(row):
+    if not row.any_size:
+        pytest.skip("it learns something for every coordinate")
+    shapes = []
+    for size in (1, 1000):
+        cell = row.make()
+        cell.build_once(size)
+        shapes.append([weight.shape for weight in cell.weights])
+    assert shapes[0] == shapes[1]
+
+
+def test_what_is_observed_is_there_in_every_state(cell, inputs):
+    for parameters, state in _run(cell, *inputs)[1:]:
+        for name, value in cell.observables(state).items():
+            assert isinstance(name, str)
+            assert np.size(value) <= 20 * np.size(parameters) and np.isfinite(value).all()
