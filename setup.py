@@ -28,8 +28,8 @@ setuptools.setup(
         "dev": ["import-linter>=2.1,<3", "pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.6"],
         "docs": [
             "mkdocs>=1.6,<2",
-            "mkdocs-material>=9.5,<10",
-            "mkdocstrings[python]>=0.29,<2",
+            "mkdocs-material>=9.6,<10",
+            "mkdocstrings[python]>=1.0,<2",
         ],
     },
     classifiers=[
