@@ -63,7 +63,7 @@ class Docstrings(griffe.Extension):
                 f"`{'episodes' if a.name == 'train_episodes' else a.name}={a.value}`"
                 for a in attributes
                 if not _maker(a) and a.annotation is None and a.value and a.name not in NAMED
-                if not a.labels & {"property", "instance-attribute"}
+                if "class-attribute" in a.labels
             ]
         text = ""
         if rows:
