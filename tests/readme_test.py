@@ -13,7 +13,7 @@ README = pathlib.Path(__file__).parents[1] / "README.md"
 # Fewer episodes than a reader would wait for.
 SHORTER = {
     "count=1000": "count=2",
-    "episodes=2000": "episodes=2, validation_episodes=2, test_episodes=2",
+    "episodes=2000": "episodes=2, validation_episodes=2, test_episodes=2, train_nway=5",
 }
 
 
