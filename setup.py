@@ -24,7 +24,14 @@ setuptools.setup(
     packages=setuptools.find_packages(include=["meta_keras", "meta_keras.*"]),
     package_data={"meta_keras": ["presets/*/*"]},
     install_requires=requirements(),
-    extras_require={"dev": ["pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.6"]},
+    extras_require={
+        "dev": ["import-linter>=2.1,<3", "pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.6"],
+        "docs": [
+            "mkdocs>=1.6,<2",
+            "mkdocs-material>=9.6,<10",
+            "mkdocstrings[python]>=1.0,<2",
+        ],
+    },
     classifiers=[
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
