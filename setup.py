@@ -15,7 +15,7 @@ def requirements():
 
 setuptools.setup(
     name="meta_keras",
-    version="0.1.0",
+    version="0.2.0",
     description="Learning to learn in Keras: few-shot learners and learned optimizers.",
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",

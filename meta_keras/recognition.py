@@ -10,20 +10,15 @@ Pictures show one character each, as `meta_keras.data.ink` describes them.
 import csv
 import io
 import pathlib
-import tempfile
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from meta_keras.data import folder as folders
-from meta_keras.errors import PresetError, SettingError
-from meta_keras.files import replacing, versions, write_json
-from meta_keras.learners import (
-    EpisodicLearner,
-    GradientBasedLearner,
-    ZeroShotPrototypicalNetwork,
-)
+from meta_keras.errors import SettingError
+from meta_keras.files import replacing, versions, writable_folder, write_json
+from meta_keras.learners import EpisodicLearner
 
 
 def classify(
@@ -75,7 +70,7 @@ def classify(
     _report(skipped, warn)
     if not paths:
         raise SettingError(f"query={query} has no pictures.")
-    files.writable_folder("output", output)
+    writable_folder("output", output)
     support_images, support_labels, unreadable = read_support(found, size, warn)
     skipped += unreadable
     images, read, unreadable = folders.read_pictures(paths, size)

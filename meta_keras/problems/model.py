@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from meta_keras.batch_norm import all_layers
 from meta_keras.functional import FlatNetwork, has_random_state
 from meta_keras.problems.problem import Problem
 
@@ -77,9 +78,7 @@ def _check_model(model):
         )
     regular = [v.path for v in model.trainable_variables if getattr(v, "regularizer", None)]
     regular += [
-        layer.name
-        for layer in model._flatten_layers()
-        if getattr(layer, "activity_regularizer", None)
+        layer.name for layer in all_layers(model) if getattr(layer, "activity_regularizer", None)
     ]
     if regular:
         raise ValueError(

@@ -91,6 +91,7 @@ def _train(recipe, folder, rates, verbose):
     def set_problems(trainer):
         trainer.problem = recipe.training_problem
         trainer.validation_problem = recipe.problems.validation
+        trainer.horizon = max(recipe.horizons)  # Checkpoints of version 0.1 have none.
 
     best, state = fit(
         folder,
