@@ -10,6 +10,7 @@ from absl import flags
 
 from experiments import program, recipe_flags
 from meta_keras import recipes
+from meta_keras.errors import SettingError
 
 RECIPES = {name: recipes.recipe_class(name) for name in recipes.few_shot_names()}
 PAPERS = "; ".join(f"{name}: {cls.summary()}" for name, cls in RECIPES.items())
@@ -29,7 +30,15 @@ def define_flags(values):
 
 def main(values):
     settings = recipe_flags.given(RECIPES, values)
-    return recipe_flags.fit(recipes.recipe(values.method, **settings), values)
+    method = values.method
+    if values.preset:
+        found = recipes.method_of_preset(values.preset, method)
+        if found not in RECIPES:
+            raise SettingError(
+                f"preset={values.preset} is of method={found}, not of one of this program "
+                f"({', '.join(RECIPES)})."
+            )
+    return recipe_flags.fit(recipes.recipe(method, **settings), values)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ def run(main, define, takes_arguments=False):
             found = main(flags.FLAGS, *([argv[1:]] if takes_arguments else []))
             return found if isinstance(found, int) else 0
         except (UserError, flags.Error) as error:
+            kind = "UsageError" if isinstance(error, SettingError) else type(error).__name__
             message = in_flags(str(error), list(flags.FLAGS))
-            print(f"\n{type(error).__name__}: {message}", file=sys.stderr)
+            print(f"\n{kind}: {message}", file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt:
             print(

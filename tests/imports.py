@@ -14,14 +14,14 @@ def check_free():
 
 
 def check_blocked():
-    """Everything public is there, and a learner works, where neither can be imported."""
+    """All but plots and recipes is there, and a learner works, where neither can be imported."""
     sys.modules.update(dict.fromkeys(BLOCKED))
     import numpy as np
 
     import meta_keras
     from meta_keras import recognition
 
-    for name in meta_keras.__all__:
+    for name in {*meta_keras.__all__} - {"plots", "recipes"}:
         public = getattr(meta_keras, name)
         for inner in getattr(public, "__all__", ()):
             assert getattr(public, inner) is not None

@@ -246,7 +246,7 @@ def test_folders_that_would_spoil_each_other(folders):
 
 def test_presets_of_other_kinds(folders, tmp_path):
     assert "preset='no_such'" in refuse(folders, "no_such", error=PresetError)
-    assert "not a EpisodicLearner" in refuse(folders, "quadratic", error=PresetError)
+    assert "not an EpisodicLearner" in refuse(folders, "quadratic", error=PresetError)
     vectors = keras.Sequential([keras.Input((3,)), keras.layers.Dense(784)])
     learner = ZeroShotPrototypicalNetwork(nearest_picture().network, vectors)
     presets.save_preset(learner, tmp_path / "zero_shot")

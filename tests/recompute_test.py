@@ -123,8 +123,8 @@ def test_it_keeps_the_states_at_the_ends_of_segments(quadratic):
         return quadratic(theta) * (1.0 + step), carry
 
     cell, start = Count(dtype="float64"), tf.constant(quadratic.start)
-    plain = unroll(cell, loss_fn, start, 7, gradient_scale=0.25)
-    recomputed = unroll_recomputed(cell, loss_fn, start, 7, gradient_scale=0.25)
+    plain = unroll(cell, loss_fn, start, 7)
+    recomputed = unroll_recomputed(cell, loss_fn, start, 7)
     assert [float(count) for count in recomputed.states] == [2, 4, 6, 7]
     assert float(recomputed.state) == 7
     np.testing.assert_array_equal(recomputed.losses, plain.losses)

@@ -144,14 +144,6 @@ def test_carry_and_step_go_through(quadratic, descent):
     assert run.carry == 65
 
 
-def test_gradient_scale(quadratic, descent):
-    start = tf.constant(quadratic.start)
-    run = unroll(descent, quadratic.loss_fn, start, STEPS, gradient_scale=0.25)
-    np.testing.assert_allclose(run.parameters, quadratic.after(STEPS, rate=RATE / 4), rtol=1e-12)
-    # The loss is what it is; only the gradient is scaled.
-    np.testing.assert_allclose(run.losses[0], quadratic.value(quadratic.start), rtol=1e-12)
-
-
 def test_state_goes_through(quadratic):
     theta, velocity, velocities = quadratic.start, np.zeros(SIZE), []
     for _ in range(STEPS):

@@ -30,6 +30,7 @@ __all__ = [
     "Siamese",
     "ZeroShot",
     "few_shot_names",
+    "method_of_preset",
     "names",
     "recipe",
     "recipe_class",

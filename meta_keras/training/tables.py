@@ -20,6 +20,9 @@ def print_table(head, rows, stream=None):
         table.add_row(*row)
     # As wide as it is: lines cut to a terminal's width would be no Markdown.
     console = rich.console.Console(
-        file=stream or sys.stdout, width=10_000, color_system=None, markup=False, highlight=False
+        width=10_000, color_system=None, markup=False, highlight=False, force_terminal=False
     )
-    console.print(table)
+    with console.capture() as capture:
+        console.print(table)
+    lines = filter(None, map(str.strip, capture.get().splitlines()))
+    print("\n".join(lines), file=stream or sys.stdout, flush=True)

@@ -56,15 +56,15 @@ ROWS = [
 ]
 
 
-@pytest.fixture(params=ROWS, ids=[row.name for row in ROWS])
-def row(request):
+@pytest.fixture(params=ROWS, ids=[kind.name for kind in ROWS])
+def kind(request):
     return request.param
 
 
 @pytest.fixture
-def cell(row):
-    """The row's cell, with weights at which every term matters."""
-    cell = row.make()
+def cell(kind):
+    """A cell of the row, with weights at which every term matters."""
+    cell = kind.make()
     cell.prepare(VARIABLES)
     cell.build_once(SIZE)
     rng = np.random.default_rng(1)
@@ -96,7 +96,7 @@ def _assert_equal(actual, expected):
 
 
 def test_every_cell_of_the_package_has_a_row():
-    made = {type(row.make()) for row in ROWS}
+    made = {type(kind.make()) for kind in ROWS}
     public = {getattr(layers, name) for name in layers.__all__}
     cells = {c for c in public if isinstance(c, type) and issubclass(c, layers.Cell)}
     assert cells - {layers.Cell, layers.FixedRateCell} == made
@@ -115,12 +115,12 @@ def test_saved_in_a_model_it_takes_the_same_steps(cell, inputs, tmp_path):
     _assert_equal(_run(loaded, *inputs)[-1], _run(cell, *inputs)[-1])
 
 
-def test_state_goes_in_and_out_as_tensors_of_the_same_shapes(row, cell, inputs):
+def test_state_goes_in_and_out_as_tensors_of_the_same_shapes(kind, cell, inputs):
     path = _run(cell, *inputs)
     for number, (parameters, state) in enumerate(path):
         assert parameters.shape == (SIZE,) and parameters.dtype == tf.float32
         leaves = tf.nest.flatten(state)
-        if number or row.whole_start:
+        if number or kind.whole_start:
             tf.nest.assert_same_structure(state, path[-1][1])
             assert all(isinstance(leaf, tf.Tensor) for leaf in leaves)
             assert [x.shape for x in leaves] == [x.shape for x in tf.nest.flatten(path[-1][1])]
@@ -162,12 +162,12 @@ def test_finite_where_everything_is_zero(cell):
         assert np.isfinite(gradient).all()
 
 
-def test_weights_do_not_depend_on_the_number_of_coordinates(row):
-    if not row.any_size:
+def test_weights_do_not_depend_on_the_number_of_coordinates(kind):
+    if not kind.any_size:
         pytest.skip("it learns something for every coordinate")
     shapes = []
     for size in (1, 1000):
-        cell = row.make()
+        cell = kind.make()
         cell.build_once(size)
         shapes.append([weight.shape for weight in cell.weights])
     assert shapes[0] == shapes[1]

@@ -22,7 +22,7 @@ TINY = {
     "test_episodes": 2,
 }
 OWN = {
-    "reptile": {"train_kshot": 2, "inner_steps": 1},
+    "reptile": {"train_kshot": 2, "inner_steps": 1, "test_inner_steps": 2},
     "fomaml": {"inner_steps": 1, "test_inner_steps": 2},
     **{name: {"train_nway": 7} for name in ("prototypical", "matching", "relation", "siamese")},
 }

@@ -59,7 +59,7 @@ def test_defaults_of_a_method_give_way_to_settings():
 
 
 def test_unknown_method():
-    with pytest.raises(SettingError, match=r"method=magic must be one of lstm, .*siamese"):
+    with pytest.raises(SettingError, match=r"method=magic must be one of .*siamese"):
         recipes.recipe("magic")
 
 
