@@ -52,5 +52,10 @@ def parse(define, arguments):
 def in_flags(message, names):
     """A message of the library, which speaks of arguments, in the words of a command line."""
     alternatives = "|".join(map(re.escape, names))
-    message = re.sub(rf"`(no)?({alternatives})`", r"--\1\2", message)
+    message = re.sub(rf"`({alternatives})`", r"--\1", message)
+    message = re.sub(rf"(?<![\w\-/.])({alternatives})=(True|False)\b", _switch, message)
     return re.sub(rf"(?<![\w\-/.])({alternatives})=", r"--\1=", message)
+
+
+def _switch(match):
+    return f"--{'' if match[2] == 'True' else 'no'}{match[1]}"

@@ -11,6 +11,9 @@ from meta_keras.recipes.settings import kind_of
 flags.disclaim_key_flags()
 
 
+RUN_FLAGS = ("logdir", "eval_only", "resume")
+
+
 def define(recipes, values):
     """Defines a flag for every setting of some recipes, without a default: the recipe has it.
 
@@ -32,7 +35,9 @@ def define(recipes, values):
 def _define(name, owners, methods, names, values):
     field, about = next(iter(owners.values()))
     kind, _ = kind_of(field.type)
-    text = " ".join([in_flags(about.help, names), *_only(owners, methods), _defaults(owners)])
+    text = " ".join(
+        [in_flags(about.help, [*names, *RUN_FLAGS]), *_only(owners, methods), _defaults(owners)]
+    )
     options = {"flag_values": values}
     if about.choices:
         flags.DEFINE_enum(name, None, list(about.choices), text, **options)
@@ -64,6 +69,10 @@ def _defaults(owners):
         methods_of.setdefault(_shown(field.default), []).append(method)
         for case, value in (about.cases or {}).items():
             methods_of.setdefault(_shown(value), []).append(f"{about.case_of}={case}")
+    if len(owners) == 1 and len(methods_of) > 1:
+        first, *others = methods_of.items()
+        cases = [f"{default} with {', '.join(cases)}" for default, cases in others]
+        return f"Default: {'; '.join([first[0], *cases])}."
     if len(methods_of) == 1:
         return f"Default: {next(iter(methods_of))}."
     parts = [f"{default} ({', '.join(methods)})" for default, methods in methods_of.items()]
@@ -98,7 +107,7 @@ def define_run(values):
     """The flags of every program that fits a recipe."""
     text = "Folder of the run; one under runs/ if not given."
     flags.DEFINE_string("logdir", None, text, flag_values=values)
-    text = "Only evaluate the best weights in --logdir, or a preset."
+    text = "Only test the best weights in --logdir, or, where there is one, those of --preset."
     flags.DEFINE_bool("eval_only", False, text, flag_values=values)
     flags.DEFINE_bool("resume", True, "Continue the run in --logdir.", flag_values=values)
 

@@ -18,18 +18,26 @@ def replacing(target):
     """A path to write a file or a folder to, which takes the place of `target` once it is whole.
 
     A file is replaced at once; a folder is missing for as long as two renames take. If the body
-    raises an error, `target` stays as it was.
+    raises an error, or writing fails, `target` stays as it was.
 
     Args:
         target: path. Its folder must exist.
     """
     target = pathlib.Path(target)
     with tempfile.TemporaryDirectory(dir=target.parent, suffix=".tmp") as folder:
-        part = pathlib.Path(folder) / target.name
+        new, old = (pathlib.Path(folder) / age for age in ("new", "old"))
+        new.mkdir()
+        part = new / target.name  # Its ending may decide its format.
         yield part
-        if part.is_dir() and target.exists():
-            target.rename(pathlib.Path(folder) / "old")
-        os.replace(part, target)
+        if not part.is_dir() or not target.exists():
+            os.replace(part, target)
+            return
+        target.rename(old)
+        try:
+            part.rename(target)
+        except OSError:
+            old.rename(target)
+            raise
 
 
 def writable_folder(name, path):

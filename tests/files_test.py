@@ -24,6 +24,15 @@ def test_a_folder_takes_the_place_of_another(tmp_path):
     assert os.listdir(tmp_path) == ["folder"]
 
 
+@pytest.mark.parametrize("name", ["old", "new"])
+def test_names_like_those_used_on_the_way(tmp_path, name):
+    for content in ("1", "2"):
+        with replacing(tmp_path / name) as part:
+            part.mkdir()
+            (part / content).write_text(content)
+    assert os.listdir(tmp_path / name) == ["2"]
+
+
 def test_what_fails_leaves_everything_as_it_was(tmp_path):
     (tmp_path / "a.txt").write_text("whole")
     with pytest.raises(OSError, match="disk"), replacing(tmp_path / "a.txt") as part:

@@ -146,26 +146,6 @@ def compare_on(learned, problem, steps, validation_runs=20, test_runs=20, rates=
     }
 
 
-def generalization(learned, tasks, validation_runs=20, test_runs=20, rates=RATES):
-    """`compare_on` every task of a set such as `problems.mnist_transfer_set()`.
-
-    Args:
-        learned: a trained cell.
-        tasks: dict from a description to `(problem, steps)`.
-        validation_runs, test_runs, rates: as for `compare_on`.
-
-    Returns:
-        Dict from a description to what `compare_on` returns.
-
-    Raises:
-        NonFiniteLoss: a baseline diverges at every rate.
-    """
-    return {
-        description: compare_on(learned, problem, steps, validation_runs, test_runs, rates)
-        for description, (problem, steps) in tasks.items()
-    }
-
-
 def verdict(learned, best):
     """How the learned optimizer does beside a baseline, in words; both rows of `curve_table`."""
     gap = best["final_loss_mean"] - learned["final_loss_mean"]

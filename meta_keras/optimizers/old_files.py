@@ -2,26 +2,13 @@
 
 import numpy as np
 
-from meta_keras.errors import SettingError
-
-
-def refuse_random_scale():
-    raise SettingError(
-        "random_scale: this trainer was trained with random scaling inside, which "
-        "cannot be continued: train in a new folder; the optimizer of a finished run is the "
-        "preset `optimizer` in its folder."
-    )
-
 
 def without_scale(carried):
     """Carried values without number 1, the scale of every coordinate, which problems now have.
 
-    Raises:
-        SettingError: the coordinates were scaled.
+    `RandomlyScaled` draws the same factors, so that such a training goes on.
     """
-    theta, scale, *state = carried
-    if np.ptp(scale):
-        refuse_random_scale()
+    theta, _, *state = carried
     return [theta, *state]
 
 

@@ -238,7 +238,6 @@ class OptimizerTrainer(keras.Model):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        if config.pop("random_scale", 0.0):
-            old_files.refuse_random_scale()
+        config.pop("random_scale", None)  # Problems have it now.
         config["cell"] = keras.saving.deserialize_keras_object(config["cell"])
         return cls(**config)

@@ -9,6 +9,7 @@ import keras
 from meta_keras import layers
 from meta_keras.errors import SettingError
 from meta_keras.optimizers import (
+    LearnedOptimizer,
     OptimizerTrainer,
     baselines,
     truncations,
@@ -16,16 +17,8 @@ from meta_keras.optimizers import (
 )
 from meta_keras.problems import RandomlyScaled
 from meta_keras.recipes import optimizer_problems, optimizer_run
+from meta_keras.recipes.optimizer_problems import PROBLEMS, by_problem
 from meta_keras.recipes.settings import Settings, setting
-
-PROBLEMS = ("quadratic", "mnist", "omniglot", "glyphs")
-
-
-def by_problem(default, help, mnist=None, characters=None, **options):
-    """A setting whose default, that of `quadratic`, is another for other problems."""
-    cases = {"mnist": mnist, "omniglot": characters, "glyphs": characters}
-    cases = {problem: value for problem, value in cases.items() if value is not None}
-    return setting(default, help, cases=cases, case_of="problem", **options)
 
 
 class CoordinatewiseLSTM(Settings):
@@ -194,7 +187,13 @@ class CoordinatewiseLSTM(Settings):
         return self.optimizations * self.steps // self.unroll_steps
 
     def cell(self):
-        """A new cell."""
+        """A new cell, or that of the preset.
+
+        Raises:
+            PresetError: there is no such preset, or it is damaged.
+        """
+        if self.preset:
+            return LearnedOptimizer.from_preset(self.preset).cell
 
         def new_cell():
             return layers.CoordinatewiseLSTM(

@@ -55,11 +55,11 @@ class EpisodicRecipe(Settings):
     test_nquery: int = setting(15, "Query pictures a class in validation and test.", at_least=1)
     rotations: bool = setting(
         True,
-        "Rotations by 90, 180 and 270 degrees are further classes; with dataset=folder and in "
-        "zero-shot learning only in training.",
+        "Rotations by 90, 180 and 270 degrees are further classes; in zero-shot learning, and in "
+        "a folder of one's own, only in training.",
     )
     data_dir: str | None = setting(
-        None, "TFDS folder; TFDS' own if not given. Or see `dataset`.", decides=False
+        None, "TFDS folder; TFDS' own if not given. Few-shot: or the class folders.", decides=False
     )
     filters: int = setting(32, "Filters of every convolution.", at_least=1, brought=True)
     train_episodes: int = setting(22000, "Training episodes.", at_least=1, called="episodes")

@@ -5,6 +5,7 @@ import pathlib
 import keras
 
 from meta_keras import files, metrics
+from meta_keras.errors import SettingError
 from meta_keras.training import run_folder, runtime, summaries
 from meta_keras.training.checkpoint import Checkpoint
 from meta_keras.training.fit import fit
@@ -16,6 +17,8 @@ def run(recipe, logdir, resume, eval_only, verbose):
     runtime.set_up(recipe.seed, recipe.meta_batch, recipe.jit_compile)
     logdir = pathlib.Path(logdir or recipe.default_logdir(eval_only)).expanduser()
     begun = run_folder.saved_settings(logdir)
+    if eval_only and not begun and not recipe.preset and not (logdir / "best.keras").exists():
+        raise SettingError(f"`eval_only`: there are no trained weights in logdir={logdir}.")
     untrained = recipe.learner() if recipe.preset else None
     recipe.use_data(recipe.load_data((begun or {}).get("dataset")))
     keras.utils.set_random_seed(recipe.seed)  # Preparing data may have drawn random numbers.

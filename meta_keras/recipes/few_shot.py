@@ -64,7 +64,6 @@ class FewShotRecipe(EpisodicRecipe):
     )
     decay: bool = setting(True, "Cosine decay of the learning rate to 0 over the run.")
     clip_norm: float | None = setting(10.0, "Global norm of the meta-gradient at most.", above=0)
-    jit_compile: bool = setting(False, "Compile the whole training step with XLA.")
     strategy: str = setting(
         "none", "tf.distribute strategy (mirrored: all GPUs).", choices=["none", "mirrored"]
     )

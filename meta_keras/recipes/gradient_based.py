@@ -52,6 +52,8 @@ class GradientBasedRecipe(FewShotRecipe):
         brought=True,
     )
 
+    jit_compile: bool = setting(False, "Compile the whole training step with XLA.")
+
     def check(self):
         super().check()
         if self.downsample == "stride":

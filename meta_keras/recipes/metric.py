@@ -1,7 +1,6 @@
 """Recipes of learners that compare embeddings."""
 
 from meta_keras import networks
-from meta_keras.errors import SettingError
 from meta_keras.learners import (
     BalancedPairsLoss,
     MatchingNetwork,
@@ -12,7 +11,7 @@ from meta_keras.learners import (
 )
 from meta_keras.recipes.few_shot import IMAGE_SHAPE, FewShotRecipe
 from meta_keras.recipes.published import omniglot
-from meta_keras.recipes.settings import setting
+from meta_keras.recipes.settings import fixed, setting
 
 
 class MetricRecipe(FewShotRecipe):
@@ -27,13 +26,9 @@ class MetricRecipe(FewShotRecipe):
         60, "Classes of a training episode; `nway` if not given.", at_least=2
     )
 
-    def check(self):
-        super().check()
-        if self.jit_compile:
-            raise SettingError(
-                f"`jit_compile` does not apply to method={self.name}: it reads the number of "
-                "classes from the labels, and XLA has to know it before."
-            )
+    jit_compile: bool = fixed(
+        False, "Metric learners read N from the labels, and XLA has to know it before."
+    )
 
 
 class EmbeddingRecipe(MetricRecipe):

@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 from meta_keras import data, problems
 from meta_keras.errors import SettingError
+from meta_keras.recipes.settings import setting
 
-CHARACTERS = ("omniglot", "glyphs")
+PROBLEMS = ("quadratic", "mnist", "omniglot", "glyphs")
+CHARACTERS = PROBLEMS[2:]
 FITS = {  # which problems a setting is for
     "variant": ("quadratic",),
     "data_dir": ("mnist", *CHARACTERS),
@@ -13,6 +15,13 @@ FITS = {  # which problems a setting is for
     "grouped": CHARACTERS,
     "generalize": ("mnist",),
 }
+
+
+def by_problem(default, help, mnist=None, characters=None, **options):
+    """A setting whose default, that of `quadratic`, is another for other problems."""
+    cases = {"mnist": mnist, **dict.fromkeys(CHARACTERS, characters)}
+    cases = {problem: value for problem, value in cases.items() if value is not None}
+    return setting(default, help, cases=cases, case_of="problem", **options)
 
 
 class Problems(NamedTuple):

@@ -23,13 +23,13 @@ def run(recipe, logdir, resume, eval_only, verbose):
         raise SettingError(f"preset={recipe.preset} can only be tested: add `eval_only`.")
     if eval_only and not recipe.preset and not run_folder.saved_settings(logdir):
         raise SettingError(f"`eval_only`: there is no trained optimizer in {logdir}.")
-    preset = LearnedOptimizer.from_preset(recipe.preset) if recipe.preset else None
+    preset = recipe.cell() if recipe.preset else None
     problems = recipe.problems
     folder = run_folder.open_run(logdir, recipe.values(decides=True), resume)
     rates = tuned_baselines(recipe, folder, say)
     state = Checkpoint.NEW
     if preset:
-        cell = preset.cell
+        cell = preset
     elif eval_only:
         checkpoint, _ = Checkpoint.resume(folder / "checkpoints", "val_loss")
         cell, state = checkpoint.load_best().cell, checkpoint.state

@@ -6,6 +6,7 @@ import functools
 import inspect
 import math
 import numbers
+import os
 import types
 import typing
 
@@ -51,18 +52,17 @@ class Setting:
         if self.above is not None:
             return f"above {self.above:g}"
         if self.at_least is not None and self.at_most is not None:
-            return f"from {self.at_least:g} to {self.at_most:g}"
+            return f"from {self.at_least} to {self.at_most}"
         return f"at least {self.at_least:g}" if self.at_least is not None else ""
 
     def allows(self, value):
-        """Whether a value of the right type is within bounds; no number is infinite."""
+        """Whether a finite value of the right type is within bounds."""
         if self.choices:
             return value in self.choices
         if not isinstance(value, numbers.Real):
             return True
         return (
-            math.isfinite(value)
-            and (self.at_least is None or value >= self.at_least)
+            (self.at_least is None or value >= self.at_least)
             and (self.at_most is None or value <= self.at_most)
             and (self.above is None or value > self.above)
         )
@@ -100,8 +100,10 @@ def checked(name, value, kind, optional, about):
     if value is None and optional:
         return None
     wanted = {bool: "True or False", int: "an integer", float: "a number", str: "a text"}.get(
-        kind, "a list of positive integers such as 20,20"
+        kind, "a list of positive integers such as 20,40"
     )
+    if kind is str and isinstance(value, os.PathLike):
+        value = os.fspath(value)
     right = {
         bool: lambda: isinstance(value, bool),
         int: lambda: _is_number(value, numbers.Integral),
@@ -115,10 +117,13 @@ def checked(name, value, kind, optional, about):
     }[kind]()
     shown = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
     if not right:
+        shown = repr(value) if isinstance(value, str) else shown
         raise SettingError(f"{name}={shown} must be {wanted}.")
     value = kind(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SettingError(f"{name}={value} must be finite.")
     if not about.allows(value):
-        raise SettingError(f"{name}={shown} must be {about.requirement() or 'finite'}.")
+        raise SettingError(f"{name}={shown} must be {about.requirement()}.")
     return value
 
 
@@ -184,6 +189,16 @@ class Settings:
             self._set(field.name, checked(name, value, *kind_of(field.type), about))
         self.check()
 
+    def but(self, **settings):
+        """Another object with the given settings of this one, and these instead or beside.
+
+        Raises:
+            SettingError: one does not fit.
+        """
+        known = settings_of(self)
+        given = {name: getattr(self, known[name][0].name) for name in self.given}
+        return type(self)(**{**given, **settings})
+
     def _set(self, name, value):
         object.__setattr__(self, name, value)
 
@@ -221,7 +236,8 @@ class Settings:
                 continue
             if any(name in settings_of(other) for other in _below(Settings)):
                 raise SettingError(f"{name}={settings[name]} does not apply to method={cls.name}.")
-            close = difflib.get_close_matches(name, own, 1)
+            called = [own for own, (field, _) in settings_of(cls).items() if field.name == name]
+            close = called or difflib.get_close_matches(name, own, 1)
             hint = f"did you mean `{close[0]}`? " if close else ""
             raise SettingError(
                 f"{name}={settings[name]} is no setting of method={cls.name}; {hint}allowed are "

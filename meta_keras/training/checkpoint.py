@@ -10,7 +10,7 @@ import types
 import keras
 
 from meta_keras import files
-from meta_keras.errors import CheckpointError
+from meta_keras.errors import CheckpointError, UserError
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -53,6 +53,8 @@ class Checkpoint(keras.callbacks.Callback):
             if _sha256(newest / "learner.keras") != state.pop("sha256"):
                 raise ValueError("learner.keras is not the file that was saved")
             learner = keras.models.load_model(newest / "learner.keras")
+        except UserError:
+            raise
         except Exception as error:  # damage shows as zip, HDF5, JSON or value errors
             raise CheckpointError(
                 f"The checkpoint {newest} is damaged ({error}). Delete that folder to start anew, "

@@ -68,7 +68,7 @@ def open_run(logdir, settings, resume=True):
         )
     if not resume:
         raise SettingError(
-            f"logdir={logdir} holds this run already, and it may not be continued (`noresume`)."
+            f"logdir={logdir} holds this run already, and resume=False forbids to continue it."
         )
     return folder
 

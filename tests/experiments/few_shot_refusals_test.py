@@ -28,11 +28,11 @@ from meta_keras import LSTMMetaLearner, networks, recipes
         (["--kshot=6"], "--kshot plus --test_nquery must be at most 20"),
         (["--pools=3", "--downsample=stride"], "--pools=3 does not go with --downsample=stride"),
         (["--method=matching", "--temperature=0"], "temperature"),
-        (["--method=siamese", "--jit_compile"], "--jit_compile does not apply to --method"),
+        (["--method=siamese", "--jit_compile"], "--jit_compile does not apply to --met"),
         (["--method=maml", "--temperature=0.1"], "--temperature=0.1 does not apply to --method=ma"),
         (
             ["--method=maml", "--second_order"],
-            "--second_order=True does not apply to",
+            "--second_order does not apply to --m",
         ),
         (["--inner_learning_rate=1"], "--inner_learning_rate=1.0 does not apply to --method=lstm"),
     ],

@@ -70,7 +70,7 @@ def test_help_reads_like_a_manual():
     assert "Only of prototypical." in values["distance"].help
     assert "https" not in text and "Ravi & Larochelle 2017" in values["method"].help
     text = program.parse(learn_to_optimize.define_flags, [])["output_scale"].help
-    assert "0.03 (problem=mnist)" in text
+    assert "Default: 0.1; 0.03 with problem=mnist; 0.01 with problem=omniglot, problem=gly" in text
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_help_reads_like_a_manual():
     [
         ("nway=1 must be at least 2.", "--nway=1 must be at least 2."),
         ("`nway` plus `kshot`", "--nway plus --kshot"),
-        ("may not be continued (`noresume`)", "may not be continued (--noresume)"),
+        ("resume=False forbids it", "--noresume forbids it"),
         ("train_nway=3 is not nway=2", "train_nway=3 is not --nway=2"),
         ("in runs/nway=2", "in runs/nway=2"),
         ("--nway=3", "--nway=3"),

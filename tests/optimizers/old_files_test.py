@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras.errors import SettingError
 from meta_keras.layers import CoordinatewiseLSTM
 from meta_keras.optimizers import LearnedOptimizer, OptimizerTrainer, old_files
 from meta_keras.problems import Quadratic
@@ -31,8 +30,8 @@ def _old_store(trainer, scale):
 
 
 @pytest.mark.parametrize("preprocessing", ["none", "rnnprop", "combined"])
-@pytest.mark.parametrize("scale", [0.0, 1.0])  # zeros: before the first step
-def test_carried_values_of_an_unscaled_training_are_read(preprocessing, scale):
+@pytest.mark.parametrize("scale", [0.0, 1.0, 2.5])  # zeros: before the first step
+def test_carried_values_are_read(preprocessing, scale):
     trainer, new = _trainer(preprocessing), _trainer(preprocessing)
     expected = [variable.numpy() for variable in trainer.carried]
     for variable in new.carried:
@@ -42,22 +41,12 @@ def test_carried_values_of_an_unscaled_training_are_read(preprocessing, scale):
         np.testing.assert_array_equal(variable, value)
 
 
-def test_config_without_random_scale_is_read():
-    config = {**_trainer().get_config(), "random_scale": 0.0}
+@pytest.mark.parametrize("random_scale", [0.0, 1.0])
+def test_config_with_random_scale_is_read(random_scale):
+    config = {**_trainer().get_config(), "random_scale": random_scale}
     for name in ("loss_weights", "recompute", "horizon"):  # the oldest files have none of these
         del config[name]
     assert OptimizerTrainer.from_config(config).horizon == 100
-
-
-def test_a_scaled_training_says_what_to_do():
-    config = {**_trainer().get_config(), "random_scale": 1.0}
-    words = "train in a new folder; .* preset `optimizer` in its folder"
-    with pytest.raises(SettingError, match=words):
-        OptimizerTrainer.from_config(config)
-    store = _old_store(_trainer(), 1.0)
-    store["1"][0] = 2.0
-    with pytest.raises(SettingError, match=words):
-        _trainer().load_own_variables(store)
 
 
 def test_unused_means_of_several_cells():

@@ -104,7 +104,7 @@ def test_settings_of_other_methods_are_refused(name, settings):
         ("lstm", {"dataset": "folder"}, "dataset=folder needs `data_dir`"),
         ("lstm", {"episodes": 3}, "multiple of meta_batch=2"),
         ("lstm", {"episodes": 3000}, "multiple of validation_interval=2000"),
-        ("prototypical", {"jit_compile": True}, "`jit_compile` does not apply to method=protot"),
+        ("prototypical", {"jit_compile": True}, "jit_compile=True does not apply to method=protot"),
         ("zero_shot", {"test_nquery": 20}, "at most 19"),
     ],
 )

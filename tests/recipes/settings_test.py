@@ -1,6 +1,7 @@
 """Tests of settings: defaults, what is allowed, what is refused and in which words."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
@@ -73,15 +74,16 @@ def test_an_object_does_not_change():
         ({"steps": True}, r"steps=True must be an integer\."),
         ({"steps": None}, r"steps=None must be an integer\."),
         ({"rate": 0.0}, r"rate=0\.0 must be positive\."),
-        ({"rate": float("nan")}, r"rate=nan must be positive\."),
-        ({"rate": float("inf")}, r"rate=inf must be positive\."),
-        ({"rate": "fast"}, r"rate=fast must be a number\."),
+        ({"rate": float("nan")}, r"rate=nan must be finite\."),
+        ({"rate": float("inf")}, r"rate=inf must be finite\."),
+        ({"rate": "fast"}, r"rate='fast' must be a number\."),
         ({"kind": "c"}, r"kind=c must be one of a, b\."),
         ({"flag": 1}, r"flag=1 must be True or False\."),
         ({"units": [3, 0]}, r"units=3,0 must be a list of positive integers"),
         ({"units": []}, r"units= must be a list of positive integers"),
         ({"where": 3}, r"where=3 must be a text\."),
         ({"stpes": 3}, r"stpes=3 is no setting of method=test_base; did you mean `steps`\?"),
+        ({"count_": 3}, r"count_=3 is no setting of method=test_base; did you mean `count`\?"),
         ({"extra": 3}, r"extra=3 does not apply to method=test_base\."),
     ],
 )
@@ -93,3 +95,13 @@ def test_refused(settings, message):
 def test_what_is_settled_cannot_be_set():
     with pytest.raises(SettingError, match=r"flag=False does not apply to method=test_derived\."):
         Derived(flag=False)
+
+
+def test_paths_are_texts():
+    assert Base(where=pathlib.Path("a/b")).where == "a/b"
+
+
+def test_other_settings_beside_those_given():
+    other = Base(kind="b", steps=7).but(steps=8)
+    assert (other.kind, other.steps, other.count_) == ("b", 8, 7)
+    assert other.given == {"kind", "steps"}

@@ -39,7 +39,7 @@ def test_other_settings_are_refused(begun):
 
 
 def test_not_to_be_continued(begun):
-    with pytest.raises(SettingError, match="noresume"):
+    with pytest.raises(SettingError, match="resume=False"):
         open_run(begun, {"steps": 5, "units": [20, 20]}, resume=False)
 
 
