@@ -1,5 +1,7 @@
 """absl flags made of the settings of recipes: one flag a setting, whichever recipes have it."""
 
+import math
+
 from absl import flags
 
 from experiments.program import in_flags
@@ -47,8 +49,8 @@ def _define(name, owners, methods, names, values):
         define(name, None, text, lower_bound=lower, upper_bound=about.at_most, **options)
         flags.register_validator(
             name,
-            lambda value: value is None or about.allows(value),
-            f"must be {about.requirement() or 'finite'}",
+            lambda value: value is None or (math.isfinite(value) and about.allows(value)),
+            f"must be {about.requirement() or 'a number'}, and finite",
             flag_values=values,
         )
     else:
