@@ -14,6 +14,16 @@ def all_layers(model):
     return list(model._flatten_layers())
 
 
+def adding_losses(model):
+    """The layers of a model that added a loss by `add_loss` when they were last called: a list."""
+    return [layer for layer in all_layers(model) if layer._losses]
+
+
+def generator_states(layer):
+    """The variables of the random generators that a layer holds itself: a list."""
+    return [generator.state for generator in layer._seed_generators]
+
+
 def uses_batch_statistics(model):
     """Whether a model or layer, in training, normalises with the statistics of the batch."""
     return any(_normalises_the_batch(layer) for layer in all_layers(model))
@@ -52,7 +62,7 @@ def make_twice_differentiable(network):
                 "exact in TensorFlow; use second_order=False or (not synchronized) "
                 "BatchNormalization."
             )
-        if _normalises_the_batch(layer):
+        if isinstance(layer, keras.layers.BatchNormalization):  # It may be unfrozen later.
             if not hasattr(layer, "_moments"):
                 raise ValueError(
                     f"layer {layer.name!r}: this Keras' {type(layer).__name__} is not known to "

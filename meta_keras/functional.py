@@ -2,15 +2,123 @@
 
 import inspect
 import math
+from typing import Any, NamedTuple
 
+import keras
+import numpy as np
 import tensorflow as tf
 
-from meta_keras.batch_norm import make_twice_differentiable
+from meta_keras.batch_norm import all_layers, generator_states, make_twice_differentiable
 
 
-def has_random_state(network):
-    """Whether a network has layers that draw random numbers (dropout)."""
-    return any(v.name == "seed_generator_state" for v in network.non_trainable_variables)
+class Behaviour(NamedTuple):
+    """What a run of a network in training shows, see `observe`.
+
+    Attributes:
+        outputs: of the network.
+        random: what draws random numbers (dropout), a list of names.
+        adds_losses: names of layers that add a loss of their activations.
+        changes: paths of the variables it would change, those of random generators and of batch
+            normalisation left out.
+    """
+
+    outputs: Any
+    random: list
+    adds_losses: list
+    changes: list
+
+
+def observe(network, inputs):
+    """Runs a network twice, in training, and leaves it as it was.
+
+    What a layer does counts, not what it or its variables are called.
+
+    Args:
+        network: a built `keras.Model`.
+        inputs: a batch.
+
+    Returns:
+        A `Behaviour`.
+    """
+    options = {"training": True} if takes_training(network) else {}
+    runs, own = [], {id(v): v for v in network.variables}
+    for _ in range(2):
+        with keras.StatelessScope(collect_losses=True) as scope:
+            outputs = network(inputs, **options)
+            weights = len([v for v in network.trainable_variables if getattr(v, "regularizer", None)])
+            layers = [layer for layer in all_layers(network) if layer is not network]
+            adding = [layer.name for layer in layers if len(layer.losses) > _regularised(layer)]
+            if not adding and len(network.losses) > weights:
+                adding = [network.name]
+        runs.append((outputs, scope.state_mapping))
+    outputs, after = runs[0]
+    generators = {id(state) for layer in all_layers(network) for state in generator_states(layer)}
+    of_norms = {
+        id(v)
+        for layer in all_layers(network)
+        if isinstance(layer, keras.layers.BatchNormalization)
+        for v in layer.non_trainable_variables
+    }
+    changed = {
+        i for i in after if i not in own or not np.array_equal(after[i], own[i], equal_nan=True)
+    }
+    random = [
+        layer.name
+        for layer in all_layers(network)
+        if changed.intersection(id(state) for state in generator_states(layer))
+    ]
+    if not random and changed - set(own):
+        random = ["a layer with Keras' global generator"]
+    flat = [np.concatenate([np.ravel(x) for x in tf.nest.flatten(outputs)]) for outputs, _ in runs]
+    if not random and not np.array_equal(*flat, equal_nan=True):
+        random = [network.name]
+    changes = [own[i].path for i in changed.intersection(own) if i not in generators | of_norms]
+    return Behaviour(outputs, random, adding, changes)
+
+
+def _regularised(layer):
+    return sum(1 for v in layer.trainable_variables if getattr(v, "regularizer", None))
+
+
+def random_inputs(network):
+    """Two random pictures for a network; None if it does not tell their shape."""
+    shape = input_shape(network)
+    if shape is None or None in shape[1:]:
+        return None
+    inputs = getattr(network, "inputs", None)
+    pictures = np.random.default_rng(0).normal(size=(2, *shape[1:]))
+    return tf.cast(pictures, inputs[0].dtype if inputs else "float32")
+
+
+def gives_probabilities(outputs):
+    """Whether outputs `[batch, N]`, N at least 2, are nowhere negative and sum to 1."""
+    outputs = np.array(outputs, "float64")
+    sums = outputs.sum(axis=-1)
+    return outputs.shape[-1] > 1 and outputs.min() >= 0 and bool(np.abs(sums - 1.0).max() < 1e-2)
+
+
+def input_shape(network):
+    """`(None, ...)`, the shape of a network's one input; None if it does not tell.
+
+    Raises:
+        ValueError: it has several inputs.
+    """
+    shape = getattr(network, "input_shape", None)
+    if shape is None:  # A subclassed model only knows what it was built on.
+        shape = (network.get_build_config() or {}).get("input_shape")
+    if shape is None:
+        return None
+    if isinstance(shape, dict) or any(isinstance(part, (tuple, list)) for part in shape):
+        raise ValueError(
+            f"network {network.name!r} takes several inputs {shape}, and an episode has one tensor "
+            "of pictures; let one input carry them all."
+        )
+    return tuple(shape)
+
+
+def takes_training(network):
+    """Whether a network's call has an argument `training`."""
+    return "training" in inspect.signature(network.call).parameters
 
 
 class FlatNetwork:
@@ -36,15 +144,55 @@ class FlatNetwork:
                 f"network {network.name!r} is not built: call it once on data, or call "
                 "network.build(input_shape), before making a learner of it."
             )
-        if not network.trainable_variables:
-            raise ValueError(f"network {network.name!r} has no trainable weights to adapt.")
         if second_order:
             make_twice_differentiable(network)
         self.network = network
-        self.takes_training = "training" in inspect.signature(network.call).parameters
-        self.shapes = [tuple(variable.shape) for variable in network.trainable_variables]
-        self.sizes = [math.prod(shape) for shape in self.shapes]
-        self.size = sum(self.sizes)
+        self.takes_training = takes_training(network)
+        self.check()
+
+    def check(self):
+        """Refuses a network with nothing to adapt, and weights that a step would take somewhere
+        they must not be.
+
+        Raises:
+            ValueError: see above.
+        """
+        variables = self.network.trainable_variables
+        if not variables:
+            raise ValueError(
+                f"network {self.network.name!r} has no trainable weights to adapt (trainable=False "
+                "on it, or on a model around it, freezes them all)."
+            )
+        bound = [v.path for v in variables if getattr(v, "constraint", None)]
+        if bound:
+            raise ValueError(
+                f"network {self.network.name!r}: {', '.join(bound)} must obey a constraint, which "
+                "steps of an inner loop would not; leave it out."
+            )
+
+    @property
+    def shapes(self):
+        """Of the trainable weights: those that are trainable now."""
+        return [tuple(variable.shape) for variable in self.network.trainable_variables]
+
+    @property
+    def sizes(self):
+        return [math.prod(shape) for shape in self.shapes]
+
+    @property
+    def size(self):
+        """P."""
+        return sum(self.sizes)
+
+    def penalty(self, parameters):
+        """What the regularisers of the weights add to a loss: a scalar, or None without any.
+
+        Args:
+            parameters: `[P]`.
+        """
+        values = zip(self.network.trainable_variables, self.unflatten(parameters), strict=True)
+        terms = [v.regularizer(value) for v, value in values if getattr(v, "regularizer", None)]
+        return tf.cast(tf.add_n(terms), parameters.dtype) if terms else None
 
     def parameters(self):
         """The network's own trainable weights as one tensor `[P]`, differentiable."""

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from meta_keras.learners.episode_checks import checked_images, checked_labels
 from meta_keras.learners.learner import Learner, one_by_one
 
 
@@ -29,6 +30,38 @@ class EpisodicLearner(Learner):
         """An ordinary `keras.Model`, pictures to logits `[batch, N]`, for one support set."""
         raise NotImplementedError
 
+    def checked_support(self, support_images, support_labels):
+        """The labels of the support sets of a batch, int32 `[B, N*K]`, checked.
+
+        Args:
+            support_images: `[B, N*K, ...]`.
+            support_labels: `[B, N*K]`.
+
+        Raises:
+            ValueError: they are no classes 0 to N-1 with a picture each in every episode. In a
+                graph that is a `tf.errors.InvalidArgumentError`, of which `fit` and the like make
+                a `ValueError`.
+        """
+        return checked_labels(
+            type(self).__name__, support_labels, support_images, self.num_classes
+        )
+
+    def checked_support_set(self, support_images, support_labels):
+        """One support set as `adapt` takes it, in tensors, checked: `(images, labels)`.
+
+        Raises:
+            ValueError: labels or pictures do not fit.
+        """
+        images = checked_images(
+            type(self).__name__,
+            "support_images",
+            support_images,
+            self.network,
+            self.variable_dtype,
+        )
+        labels = tf.convert_to_tensor(support_labels)
+        return images, self.checked_support(images[None], labels[None])[0]
+
     def call(self, x, training=False):
         return self.map_episodes(
             lambda *episode: self.episode_logits(*episode, training=training), x, self.compute_dtype
@@ -43,6 +76,5 @@ class EpisodicLearner(Learner):
             x: a batch, see above.
             dtypes: of the results, in the same nest.
         """
-        # Keras' symbolic build under a distribution strategy makes every input a float.
-        labels = tf.cast(x["support_labels"], tf.int32)
+        labels = self.checked_support(x["support_images"], x["support_labels"])
         return one_by_one(function, (x["support_images"], labels, x["query_images"]), dtypes)

@@ -4,12 +4,26 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras.batch_norm import batch_statistics_clone, uses_batch_statistics
-from meta_keras.functional import FlatNetwork, has_random_state
+from meta_keras.batch_norm import (
+    batch_statistics_clone,
+    make_twice_differentiable,
+    uses_batch_statistics,
+)
+from meta_keras.functional import FlatNetwork, gives_probabilities, observe, random_inputs
+from meta_keras.learners.arguments import Argument, Part, boolean, one_of, positive_integer
+from meta_keras.learners.episode_checks import checked_labels, checked_targets
 from meta_keras.learners.episodic import EpisodicLearner
+from meta_keras.learners.inner_loss import inner_loss_of, mean_loss
 from meta_keras.unroll import unroll
 
 BATCH_NORM_MODES = ("transductive", "inductive")
+
+
+def _allowed_order(learner, name, value):
+    value = boolean(learner, name, value)
+    if value and "network" in vars(learner):
+        make_twice_differentiable(learner.network)
+    return value
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")
@@ -18,8 +32,13 @@ class GradientBasedLearner(EpisodicLearner):
 
     The meta-learned initial parameters are the network's own weights.
 
+    The attributes `inner_steps` to `divide_gradient_by_batch` may be changed at any time; they
+    count from the next step on. A frozen layer (`trainable=False`) is neither adapted nor learned;
+    freeze or thaw before `compile`, as in Keras. What the weights' regularisers say is added to the
+    inner loss at every step and, at the initial weights, to the outer one.
+
     Args:
-        network: a built `keras.Model` from images to N logits.
+        network: a built `keras.Model` of one input, from images to N logits.
         cell: a `meta_keras.layers.Cell`.
         inner_steps: T, the number of steps on the support set.
         test_inner_steps: their number outside training, if it is another.
@@ -34,11 +53,28 @@ class GradientBasedLearner(EpisodicLearner):
             a network without batch normalisation.
         divide_gradient_by_batch: divide the mean loss's gradient by the batch size once more, as
             the official code of Ravi & Larochelle does.
+        inner_loss: a `keras.losses.Loss` of the support set, or its name: the cross-entropy of
+            class labels from logits by default. With another one, such as
+            `keras.losses.MeanSquaredError()`, `support_labels` are targets `[B, S]` or
+            `[B, S, ...]` in the shape of the network's outputs, and `compile` takes the loss of the
+            query set likewise.
 
     Raises:
-        ValueError: an argument is out of range, or the network is not built, has no weights to
-            adapt, does not give `[batch, N]` logits, or has random layers (dropout).
+        ValueError: an argument is out of range, or the network is not built, has several inputs, no
+            weights to adapt or weights with constraints, gives something else than `[batch, N]`, or
+            probabilities where the inner loss takes logits, has random layers (dropout), or layers
+            that add losses of their activations.
     """
+
+    network = Part()
+    cell = Part()
+    inner_steps = Argument(positive_integer())
+    test_inner_steps = Argument(positive_integer(optional=True))
+    inner_batch_size = Argument(positive_integer(optional=True))
+    second_order = Argument(_allowed_order)
+    batch_norm = Argument(one_of(BATCH_NORM_MODES))
+    divide_gradient_by_batch = Argument(boolean)
+    inner_loss = Argument(inner_loss_of)
 
     def __init__(
         self,
@@ -50,23 +86,10 @@ class GradientBasedLearner(EpisodicLearner):
         second_order=False,
         batch_norm="transductive",
         divide_gradient_by_batch=False,
+        inner_loss=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        name = type(self).__name__
-        for argument, value in (
-            ("inner_steps", inner_steps),
-            ("test_inner_steps", test_inner_steps),
-            ("inner_batch_size", inner_batch_size),
-        ):
-            if value is None and argument != "inner_steps":
-                continue
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"{name}: {argument} must be a positive integer, got {value!r}.")
-        if batch_norm not in BATCH_NORM_MODES:
-            raise ValueError(
-                f"{name}: batch_norm must be one of {BATCH_NORM_MODES}, got {batch_norm!r}."
-            )
         self.network = network
         self.cell = cell
         self.inner_steps = inner_steps
@@ -75,21 +98,43 @@ class GradientBasedLearner(EpisodicLearner):
         self.second_order = second_order
         self.batch_norm = batch_norm
         self.divide_gradient_by_batch = divide_gradient_by_batch
+        self.inner_loss = inner_loss
         self.flat = FlatNetwork(network, second_order)
+        self._check_network()
+        cell.prepare(network.trainable_variables)
+        cell.build_once(self.flat.size)
+        self._size = self.flat.size
+        self.built = True
+
+    def _check_network(self):
+        name, network = f"{type(self).__name__}: network {self.network.name!r}", self.network
         # A subclassed model does not know its output shape.
         outputs = getattr(network, "outputs", None)
         if outputs is not None and (len(outputs) != 1 or len(outputs[0].shape) != 2):
             raise ValueError(
-                f"{name}: network {network.name!r} must map images to logits [batch, N], "
-                f"but gives {', '.join(str(tuple(output.shape)) for output in outputs)}."
+                f"{name} must map images to logits [batch, N], but gives "
+                f"{', '.join(str(tuple(output.shape)) for output in outputs)}."
             )
-        if has_random_state(network):
+        inputs = random_inputs(network)
+        if inputs is None:
+            return
+        found = observe(network, inputs)
+        if found.random:
             raise ValueError(
-                f"{name}: network {network.name!r} has layers with random state (dropout); "
-                "they cannot be part of an adaptation that must be repeatable."
+                f"{name} draws random numbers in training ({', '.join(found.random)}); that cannot "
+                "be part of an adaptation that must be repeatable (dropout: leave it out)."
             )
-        cell.build_once(self.flat.size)
-        self.built = True
+        if found.adds_losses:
+            raise ValueError(
+                f"{name}: {', '.join(found.adds_losses)} adds a loss of its activations (an "
+                "activity_regularizer, or add_loss), which the inner loop does not see; leave it "
+                "out. Regularisers of weights are taken into account."
+            )
+        if self.from_logits and gives_probabilities(found.outputs):
+            raise ValueError(
+                f"{name} gives probabilities, and the inner loss takes logits: leave out the "
+                "softmax, or give inner_loss=keras.losses.SparseCategoricalCrossentropy()."
+            )
 
     def build(self, input_shape=None):
         """Nothing is left to build: network and cell have their weights from the start."""
@@ -100,13 +145,25 @@ class GradientBasedLearner(EpisodicLearner):
 
     @property
     def num_classes(self):
-        """N, the number of the network's logits."""
+        """N, the number of the network's logits; None if its outputs are no classes."""
+        if not self.tells_classes:
+            return None
         if getattr(self.network, "outputs", None):
             return self.network.output_shape[-1]
         # A subclassed model only knows what it was built on.
         built_on = self.network.get_build_config()["input_shape"]
         images = keras.KerasTensor(built_on, self.network.compute_dtype)
         return self.network.compute_output_spec(images).shape[-1]
+
+    @property
+    def tells_classes(self):
+        """Whether support labels are class numbers, as of the default inner loss."""
+        return isinstance(self.inner_loss, keras.losses.SparseCategoricalCrossentropy)
+
+    @property
+    def from_logits(self):
+        """Whether outputs are logits, by the inner loss; None: neither they nor probabilities."""
+        return self.inner_loss.get_config().get("from_logits")
 
     def is_transductive(self):
         return self.batch_norm == "transductive" and uses_batch_statistics(self.network)
@@ -143,14 +200,17 @@ class GradientBasedLearner(EpisodicLearner):
         """
         size = support_images.shape[0]
         batches = self.inner_batches(size, training)
+        self.flat.check()
+        self._prepare_cell()
 
         def support_loss(parameters, step, state):
             images, labels = support_images, support_labels
             if batches[step] is not None:
                 images, labels = tf.gather(images, batches[step]), tf.gather(labels, batches[step])
             logits, state = self.flat(parameters, state, images, training=True)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            return tf.reduce_mean(losses), state
+            loss = mean_loss(self.inner_loss, labels, logits)
+            penalty = self.flat.penalty(parameters)
+            return loss if penalty is None else loss + penalty, state
 
         batch_size = size if batches[0] is None else len(batches[0])
 
@@ -167,6 +227,26 @@ class GradientBasedLearner(EpisodicLearner):
             state=self.cell.initial_state(parameters),
             second_order=self.second_order,
         )
+
+    def _prepare_cell(self):
+        """Tells the cell which weights are trainable now."""
+        size = self.flat.size
+        if size == self._size:
+            return
+        if any(self._size in weight.shape for weight in self.cell.weights):
+            raise ValueError(
+                f"{type(self).__name__}: cell {self.cell.name!r} learned something for each of "
+                f"{self._size} trainable weights, and now there are {size}: layers were frozen or "
+                "thawed after the learner was made; make a new learner."
+            )
+        self.cell.prepare(self.network.trainable_variables)
+        self._size = size
+
+    def checked_support(self, support_images, support_labels):
+        name = type(self).__name__
+        if self.tells_classes:
+            return checked_labels(name, support_labels, support_images, self.num_classes)
+        return checked_targets(name, support_labels, support_images)
 
     def episode_logits(self, support_images, support_labels, query_images, training):
         adapted = self.run_inner_loop(support_images, support_labels, bool(training))
@@ -185,20 +265,17 @@ class GradientBasedLearner(EpisodicLearner):
 
         Args:
             support_images: `[N*K, H, W, C]`.
-            support_labels: `[N*K]` int in `[0, N)`.
+            support_labels: `[N*K]` int in `[0, N)`; or the targets of an `inner_loss` of its own.
 
         Returns:
             A `keras.Model`, `[batch, H, W, C] -> logits [batch, N]`, of Keras' own layers only
             (as far as the network is).
 
         Raises:
-            ValueError: the learner is transductive and its network does not consist of
+            ValueError: labels or pictures do not fit; or the learner is transductive and its network does not consist of
                 functional and sequential models and plain layers.
         """
-        adapted = self.run_inner_loop(
-            tf.convert_to_tensor(support_images, self.flat.parameters().dtype),
-            tf.convert_to_tensor(support_labels),
-        )
+        adapted = self.run_inner_loop(*self.checked_support_set(support_images, support_labels))
         variables = self.network.trainable_variables, self.network.non_trainable_variables
         values = [*self.flat.unflatten(adapted.parameters), *adapted.carry]
         if self.is_transductive():
@@ -222,7 +299,7 @@ class GradientBasedLearner(EpisodicLearner):
             cell shows of its state (`Cell.observables`) after every step.
         """
         x, y = {name: value[0] for name, value in x.items()}, y[0]
-        run = self.run_inner_loop(x["support_images"], x["support_labels"])
+        run = self.run_inner_loop(*self.checked_support_set(x["support_images"], x["support_labels"]))
         scalars = {
             f"inner_loop/support_loss_before_step_{step + 1:02d}": loss
             for step, loss in enumerate(run.losses)
@@ -232,8 +309,8 @@ class GradientBasedLearner(EpisodicLearner):
             ("after", run.parameters, run.carry),
         ):
             logits, _ = self.flat(parameters, state, x["query_images"], self.is_transductive())
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
-            scalars[f"inner_loop/query_loss_{when}_adaptation"] = tf.reduce_mean(losses)
+            loss = mean_loss(self.inner_loss, tf.convert_to_tensor(y), logits)
+            scalars[f"inner_loop/query_loss_{when}_adaptation"] = loss
         histograms = {
             f"{name}/step_{step + 1:02d}": values
             for step, state in enumerate(run.states)
@@ -250,4 +327,10 @@ class GradientBasedLearner(EpisodicLearner):
             "second_order": self.second_order,
             "batch_norm": self.batch_norm,
             "divide_gradient_by_batch": self.divide_gradient_by_batch,
+            "inner_loss": keras.saving.serialize_keras_object(self.inner_loss),
         }
+
+    @classmethod
+    def from_config(cls, config):
+        loss = keras.saving.deserialize_keras_object(config.get("inner_loss"))
+        return super().from_config({**config, "inner_loss": loss})

@@ -5,6 +5,8 @@ import copy
 import keras
 import tensorflow as tf
 
+from meta_keras.batch_norm import adding_losses, all_layers
+from meta_keras.learners.episode_checks import check_loss, check_targets, in_words
 from meta_keras.presets import PresetError, load_preset, save_preset
 
 
@@ -22,6 +24,13 @@ class Learner(keras.Model):
     Subclasses implement `is_transductive`, `adapt` and what their base class asks for, and keep
     the Keras model that sees the pictures as `network`.
 
+    A learner computes in the dtype of its weights, float32 (or float64), also under a policy of
+    mixed precision, which is for networks: what they give is compared, and adapted with, in full
+    precision.
+
+    Labels are checked in `fit`, in a call and in `adapt` alike; `class_weight` is refused, as class
+    n is another one in every episode. `sample_weight` is `[B]`, of episodes, or `[B, N*Q]`.
+
     Attributes:
         method: name of the method the learner is of, such as `"maml"`; None if it is of none.
         num_classes: N if the learner tells exactly N classes apart, None if any number.
@@ -31,10 +40,117 @@ class Learner(keras.Model):
 
     method = None
     networks = ("network",)
+    from_logits = True  # Whether outputs are logits; None: neither they nor probabilities.
+
+    def __init__(self, dtype=None, **kwargs):
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        super().__init__(dtype=policy.variable_dtype, **kwargs)
 
     @property
     def num_classes(self):
         return None
+
+    def classes_of(self, x):
+        """N of a batch's episodes, where query labels are class numbers; None where they are not.
+
+        Args:
+            x: a batch.
+
+        Returns:
+            An int or a scalar tensor.
+        """
+        return self.num_classes
+
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+        """See `keras.Model.compile`.
+
+        Networks of `mixed_float16` get Keras' dynamic loss scaling, as a Keras model has it.
+
+        Raises:
+            ValueError: the loss takes probabilities, and the outputs are logits.
+        """
+        check_loss(type(self).__name__, loss, self.from_logits)
+        optimizer = keras.optimizers.get(optimizer)
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if kwargs.get("auto_scale_loss", True) and not scaled and self._computes_in_float16():
+            optimizer = keras.optimizers.LossScaleOptimizer(
+                optimizer, name="loss_scale_optimizer"
+            )
+        super().compile(optimizer, loss, **kwargs)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def _computes_in_float16(self):
+        networks = [getattr(self, name) for name in self.networks]
+        layers = [layer for network in networks for layer in all_layers(network)]
+        return any(layer.compute_dtype == "float16" for layer in layers)
+
+    def fit(self, *args, class_weight=None, **kwargs):
+        """See `keras.Model.fit`.
+
+        Raises:
+            ValueError: labels or pictures are not as `Learner` says, or `class_weight` is given.
+        """
+        if class_weight is not None:
+            raise ValueError(
+                f"{type(self).__name__}: class_weight={class_weight!r} has no meaning here: class "
+                "n is another one in every episode; sample_weight is [B] or [B, N*Q]."
+            )
+        with in_words():
+            return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        with in_words():
+            return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args, **kwargs):
+        with in_words():
+            return super().predict(*args, **kwargs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
+        if class_weight is not None:
+            raise ValueError(f"{type(self).__name__}: class_weight has no meaning here, see fit.")
+        with in_words():
+            return super().train_on_batch(x, y, sample_weight, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        with in_words():
+            return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, x):
+        with in_words():
+            return super().predict_on_batch(x)
+
+    def check_batch(self, data):
+        """Checks the targets of what Keras gives a step, `(x, y)` or `(x, y, sample_weight)`."""
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if y is not None:
+            check_targets(type(self).__name__, y, x, self.classes_of(x), self.loss)
+
+    def train_step(self, data):
+        self.check_batch(data)
+        return super().train_step(data)
+
+    def test_step(self, data):
+        self.check_batch(data)
+        return super().test_step(data)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """See `keras.Model.compute_loss`.
+
+        Raises:
+            ValueError: a layer adds a loss of its activations.
+        """
+        adding = adding_losses(self)
+        if adding:
+            raise ValueError(
+                f"{type(self).__name__}: layer {adding[0].name!r} adds a loss of its activations "
+                "(an activity_regularizer, or add_loss), which episodes would count wrongly; leave "
+                "it out. Regularisers of weights are taken into account."
+            )
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def is_transductive(self):
         """Whether the logits of one query picture depend on the other query pictures."""

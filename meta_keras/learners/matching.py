@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from meta_keras.learners.arguments import Argument, Part, positive, positive_integer
 from meta_keras.learners.metric import MetricLearner, cosine_similarity
 
 
@@ -103,18 +104,15 @@ class MatchingNetwork(MetricLearner):
     """
 
     method = "matching"
+    temperature = Argument(positive)
+    full_context = Part()
+    read_steps = Argument(positive_integer())
 
     def __init__(self, embedding, temperature=1.0, full_context=False, read_steps=5, **kwargs):
         super().__init__(embedding, **kwargs)
-        if not temperature > 0:
-            raise ValueError(f"MatchingNetwork: temperature must be positive, got {temperature!r}.")
-        if not isinstance(read_steps, (int, np.integer)) or read_steps < 1:
-            raise ValueError(
-                f"MatchingNetwork: read_steps must be a positive integer, got {read_steps!r}."
-            )
-        self.temperature = float(temperature)
+        self.temperature = temperature
         self.full_context = bool(full_context)
-        self.read_steps = int(read_steps)
+        self.read_steps = read_steps
         if full_context:
             # The seeds are for dropout, which there is none of: nothing is left to chance.
             size, options = self.embedding_size(), {"dtype": self.dtype_policy, "seed": 0}

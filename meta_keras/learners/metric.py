@@ -6,6 +6,8 @@ import tensorflow as tf
 from keras import ops
 
 from meta_keras.batch_norm import uses_batch_statistics
+from meta_keras.functional import input_shape
+from meta_keras.learners.arguments import Part
 from meta_keras.learners.episodic import EpisodicLearner
 
 
@@ -33,7 +35,20 @@ def cosine_similarity(a, b):
     Returns:
         `[..., I, J]`.
     """
-    return ops.matmul(ops.normalize(a), ops.swapaxes(ops.normalize(b), -1, -2))
+    return ops.matmul(unit_vectors(a), ops.swapaxes(unit_vectors(b), -1, -2))
+
+
+def unit_vectors(x, epsilon=1e-12):
+    """x / max(||x||, epsilon): 0 where a vector is zero, and so is its derivative there.
+
+    `keras.ops.normalize` gives the same, but of a zero vector (a network's last ReLU may be dead
+    for a picture) no number as the derivative.
+
+    Args:
+        x: `[..., D]`.
+    """
+    square = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    return x * ops.rsqrt(ops.maximum(square, epsilon**2))
 
 
 class MetricLearner(EpisodicLearner):
@@ -56,6 +71,7 @@ class MetricLearner(EpisodicLearner):
     """
 
     networks = ("embedding",)
+    embedding = Part()
 
     def __init__(self, embedding, **kwargs):
         super().__init__(**kwargs)
@@ -64,6 +80,7 @@ class MetricLearner(EpisodicLearner):
                 f"{type(self).__name__}: embedding {embedding.name!r} is not built: call it once "
                 "on data, or call embedding.build(input_shape), before making a learner of it."
             )
+        input_shape(embedding)  # Refuses several inputs.
         self.embedding = embedding
         # XLA wants to know N before it has seen the labels.
         self.supports_jit = False
@@ -71,6 +88,9 @@ class MetricLearner(EpisodicLearner):
 
     def build(self, input_shape=None):
         """Nothing is left to build: all networks have their weights from the start."""
+
+    def classes_of(self, x):
+        return tf.reduce_max(tf.cast(x["support_labels"], tf.int64)) + 1
 
     def is_transductive(self):
         return False
@@ -125,7 +145,7 @@ class MetricLearner(EpisodicLearner):
         return self._logits(*batch_of_one, training=training)[0]
 
     def _logits(self, support_images, support_labels, query_images, training):
-        labels = tf.cast(support_labels, tf.int32)
+        labels = self.checked_support(support_images, support_labels)
         members = tf.one_hot(labels, tf.reduce_max(labels) + 1, dtype=self.compute_dtype)
         images = tf.concat([support_images, query_images], axis=1)
         batch, count = ops.shape(images)[:2]
@@ -148,22 +168,10 @@ class MetricLearner(EpisodicLearner):
             operations only (as far as the networks are). It shares nothing with the learner.
 
         Raises:
-            ValueError: there is not one label a picture, a class below the highest label has no
-                picture, or a network is of a class that Keras cannot rebuild by its name.
+            ValueError: labels or pictures do not fit, or a network is of a class that Keras cannot
+                rebuild by its name.
         """
-        labels = np.asarray(support_labels)
-        if labels.shape != (len(support_images),):
-            raise ValueError(
-                f"support_labels must be one label for each of the {len(support_images)} "
-                f"support_images, got shape {labels.shape}."
-            )
-        missing = sorted(set(range(labels.max(initial=0) + 1)) - set(labels.tolist()))
-        if missing or labels.min() < 0:
-            raise ValueError(
-                f"support_labels must have every class from 0 to {labels.max(initial=0)}, got "
-                f"{sorted(set(labels.tolist()))}."
-            )
-        support_images = ops.convert_to_tensor(support_images, self.compute_dtype)
+        support_images, labels = self.checked_support_set(support_images, support_labels)
         try:
             private = type(self).from_config(self.get_config())
         except TypeError as error:
@@ -175,7 +183,7 @@ class MetricLearner(EpisodicLearner):
         for variable, own in zip(self.variables, private.variables, strict=True):
             own.assign(variable)
         support = private.embed(support_images)
-        members = tf.one_hot(labels, labels.max() + 1, dtype=self.compute_dtype)
+        members = tf.one_hot(labels, tf.reduce_max(labels) + 1, dtype=self.compute_dtype)
         images = keras.Input(support_images.shape[1:], dtype=self.compute_dtype, name="image")
         logits = private.classifier_logits(support, members, private.embed(images))
         return keras.Model(images, logits, name="classifier")

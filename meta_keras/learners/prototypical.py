@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from meta_keras.learners.metric import MetricLearner, class_means, cosine_similarity
+from meta_keras.learners.arguments import Argument, one_of, positive
+from meta_keras.learners.metric import MetricLearner, class_means, cosine_similarity, unit_vectors
 
 DISTANCES = ("euclidean", "cosine")
 
@@ -47,19 +48,13 @@ class PrototypicalNetwork(MetricLearner):
     """
 
     method = "prototypical"
+    distance = Argument(one_of(DISTANCES))
+    temperature = Argument(positive)
 
     def __init__(self, embedding, distance="euclidean", temperature=1.0, **kwargs):
         super().__init__(embedding, **kwargs)
-        if distance not in DISTANCES:
-            raise ValueError(
-                f"PrototypicalNetwork: distance must be one of {DISTANCES}, got {distance!r}."
-            )
-        if not temperature > 0:
-            raise ValueError(
-                f"PrototypicalNetwork: temperature must be positive, got {temperature!r}."
-            )
         self.distance = distance
-        self.temperature = float(temperature)
+        self.temperature = temperature
 
     def compare(self, support, members, query, training=False):
         prototypes = class_means(support, members)
@@ -81,8 +76,8 @@ class PrototypicalNetwork(MetricLearner):
         )
         linear.build(query.shape)
         if self.distance == "cosine":
-            linear.kernel.assign(ops.transpose(ops.normalize(prototypes)) / self.temperature)
-            return linear(ops.normalize(query))
+            linear.kernel.assign(ops.transpose(unit_vectors(prototypes)) / self.temperature)
+            return linear(unit_vectors(query))
         linear.kernel.assign(2.0 * ops.transpose(prototypes) / self.temperature)
         linear.bias.assign(-ops.sum(ops.square(prototypes), axis=-1) / self.temperature)
         return linear(query) - ops.sum(ops.square(query), -1, keepdims=True) / self.temperature

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from meta_keras.learners.arguments import Part
 from meta_keras.learners.metric import MetricLearner, class_means
 
 
@@ -79,6 +80,7 @@ class RelationNetwork(MetricLearner):
 
     method = "relation"
     networks = ("embedding", "relation")
+    relation = Part()
 
     def __init__(self, embedding, relation, **kwargs):
         super().__init__(embedding, **kwargs)

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from meta_keras.layers import AdamCell
+from meta_keras.learners.arguments import Argument
 from meta_keras.learners.gradient_based import GradientBasedLearner
 
 
@@ -22,6 +23,12 @@ def reptile_gradient(theta, adapted):
         `[P]`.
     """
     return theta - tf.reduce_mean(adapted, axis=0)
+
+
+def _first_order(learner, name, value):
+    if value:
+        raise ValueError(f"Reptile: there is nothing to differentiate for {name}={value!r}.")
+    return False
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")
@@ -66,10 +73,11 @@ class Reptile(GradientBasedLearner):
 
     method = "reptile"
 
+    second_order = Argument(_first_order)
+
     def __init__(self, network, cell=None, inner_steps=5, second_order=False, **kwargs):
-        if second_order:
-            raise ValueError("Reptile: there is nothing to differentiate for second_order=True.")
-        super().__init__(network, cell or AdamCell(1e-3, beta_1=0.0), inner_steps, **kwargs)
+        cell = cell or AdamCell(1e-3, beta_1=0.0)
+        super().__init__(network, cell, inner_steps, second_order=second_order, **kwargs)
         if self.cell.trainable_variables:
             raise ValueError(
                 f"Reptile: cell {self.cell.name!r} has weights, and Reptile only learns those of "
@@ -99,6 +107,7 @@ class Reptile(GradientBasedLearner):
         return self._gradient(self._train_on_episodes(x)[0])
 
     def train_step(self, data):
+        self.check_batch(data)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         adapted, logits = self._train_on_episodes(x)
         # Optimizers add up what the replicas of a strategy give them; the loss is their share too.

@@ -3,7 +3,9 @@
 import keras
 from keras import ops
 
+from meta_keras.learners.arguments import Part
 from meta_keras.learners.described import DescribedLearner
+from meta_keras.learners.metric import unit_vectors
 from meta_keras.learners.prototypical import squared_euclidean
 
 
@@ -41,6 +43,8 @@ class ZeroShotPrototypicalNetwork(DescribedLearner):
 
     method = "zero_shot"
     networks = ("network", "descriptor_network")
+    network = Part()
+    descriptor_network = Part()
 
     def __init__(self, network, descriptor_network, **kwargs):
         super().__init__(**kwargs)
@@ -70,7 +74,7 @@ class ZeroShotPrototypicalNetwork(DescribedLearner):
     def prototypes(self, descriptors, training=False):
         """c_n `[batch, D]`, of unit length, of `descriptors` `[batch, ...]`."""
         vectors = self.descriptor_network(descriptors, training=training)
-        return ops.normalize(ops.cast(vectors, self.compute_dtype))
+        return unit_vectors(ops.cast(vectors, self.compute_dtype))
 
     def batch_logits(self, descriptors, query_images, training=False):
         prototypes = _over_episodes(lambda v: self.prototypes(v, training=training), descriptors)
