@@ -2,6 +2,8 @@
 
 import keras
 
+from meta_keras.layers.full_precision import full_precision
+
 
 class Cell(keras.layers.Layer):
     """A recurrent cell whose state contains the parameters it optimizes.
@@ -14,7 +16,27 @@ class Cell(keras.layers.Layer):
     tensors that starts as `initial_state(parameters)`. `call` is a pure function of its arguments
     and the cell's weights, so a run of it can be differentiated through. Weights are created by
     `build((P,))`; unless a subclass learns something per coordinate they do not depend on `P`.
+
+    Args:
+        dtype: float32 or float64, of the weights and of all the arithmetic, to which arguments are
+            cast; the global policy by default. Under a mixed policy a cell is float32 throughout.
+        **kwargs: `name` and `trainable`, as of every layer.
+
+    Raises:
+        SettingError: `dtype` is half precision.
     """
+
+    def __init__(self, *, dtype=None, **kwargs):
+        super().__init__(dtype=full_precision(dtype, type(self).__name__), **kwargs)
+
+    @property
+    def dtype_policy(self):
+        return super().dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, dtype):
+        policy = full_precision(dtype, type(self).__name__)
+        keras.layers.Layer.dtype_policy.fset(self, policy)
 
     def prepare(self, variables):
         """Tells the cell which variables its coordinates come from, in order, before it runs.
