@@ -1,6 +1,7 @@
 """The one protocol of this package: an optimizer is a recurrent cell."""
 
 import keras
+import tensorflow as tf
 
 from meta_keras.layers.full_precision import full_precision
 
@@ -59,6 +60,23 @@ class Cell(keras.layers.Layer):
     def initial_state(self, parameters):
         """The state before the first step for `parameters` of shape `[P]`; none by default."""
         return ()
+
+    def select(self, moved, after, before):
+        """A state for coordinates of which some have not taken the step: theirs is `before`.
+
+        Args:
+            moved: bool `[P]`.
+            after, before: states, of the same structure and shapes.
+
+        Returns:
+            A state like them. What belongs to all coordinates, so that its last axis is not P
+            long, is that of `after`.
+        """
+
+        def leaf(new, old):
+            return tf.where(moved, new, old) if new.shape[-1:] == moved.shape else new
+
+        return tf.nest.map_structure(leaf, after, before)
 
     def observables(self, state):
         """What is worth watching in a state: dict from a name to `[P]`, for histograms."""

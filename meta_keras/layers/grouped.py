@@ -109,6 +109,10 @@ class GroupedCell(Cell):
         parts = self._divide(parameters)
         return tuple(cell.initial_state(part) for cell, part in zip(self.cells, parts, strict=True))
 
+    def select(self, moved, after, before):
+        parts = zip(self.cells, self._divide(moved), after, before, strict=True)
+        return tuple(cell.select(*part) for cell, *part in parts)
+
     def observables(self, state):
         return {
             f"{name}_of_group_{group}": value
