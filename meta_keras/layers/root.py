@@ -22,7 +22,8 @@ def root(squares):
     """
     zero = squares < smallest_normal(squares.dtype)
     # tf.sqrt must not see a zero: 0 times its infinite derivative would be NaN.
-    return tf.where(zero, tf.zeros_like(squares), tf.sqrt(tf.where(zero, 1.0, squares)))
+    roots = tf.sqrt(tf.where(zero, tf.ones_like(squares), squares))
+    return tf.where(zero, tf.zeros_like(squares), roots)
 
 
 def smallest_normal(dtype):
