@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from meta_keras.batch_norm import all_layers
 from meta_keras.errors import SettingError
-from meta_keras.functional import has_random_state
 
 
 def check_declarations(model):
@@ -16,13 +15,8 @@ def check_declarations(model):
         model: a built `keras.Model`.
 
     Raises:
-        SettingError: it has random state, regularisers, constraints, or weights of several dtypes.
+        SettingError: it has regularisers, constraints, or weights of several dtypes.
     """
-    if has_random_state(model):
-        raise SettingError(
-            f"model {model.name!r} has layers with random state (dropout): it would be the same "
-            "at every step; leave them out."
-        )
     regular = [v.path for v in model.trainable_variables if getattr(v, "regularizer", None)]
     regular += [
         layer.name for layer in all_layers(model) if getattr(layer, "activity_regularizer", None)
@@ -72,8 +66,8 @@ def check_behaviour(model, x, takes_training):
         )
     if changed:
         raise SettingError(
-            f"model {model.name!r} has state that changes as it runs ({', '.join(changed)}), such "
-            "as that of random numbers: it would be the same at every step; leave it out."
+            f"model {model.name!r} has random state (dropout) or other state that changes as it "
+            f"runs ({', '.join(changed)}): it would be the same at every step; leave it out."
         )
     if not np.allclose(outputs, again, rtol=1e-3, equal_nan=True):
         raise SettingError(

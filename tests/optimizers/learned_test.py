@@ -1,7 +1,5 @@
 """Tests of a trained cell as an ordinary Keras optimizer."""
 
-import warnings
-
 import keras
 import numpy as np
 import pytest
@@ -18,8 +16,7 @@ from meta_keras.layers import (
     is_convolution_kernel,
 )
 from meta_keras.networks import conv4
-from meta_keras.optimizers import LearnedOptimizer, memory
-from meta_keras.optimizers.memory import state_bytes
+from meta_keras.optimizers import LearnedOptimizer
 from meta_keras.presets import PresetError
 from meta_keras.unroll import unroll
 from tests.policy import global_policy
@@ -213,23 +210,6 @@ def test_a_variable_that_is_overwritten_with_its_gradient(cell):
     LearnedOptimizer(cell).apply([tf.constant([0.5, 0.5]), tf.constant([7.0])], [weight, scale])
     np.testing.assert_array_equal(scale.numpy(), [7.0])
     assert np.abs(weight.numpy() - [1.0, 2.0]).min() > 1e-4
-
-
-def test_memory_is_told_before_it_is_taken(monkeypatch):
-    lstm = CoordinatewiseLSTM((20, 20), "combined")
-    lstm.build_once()
-    assert state_bytes(lstm, 1000) == 332 * 1000 + 4
-    variable = keras.Variable(np.zeros(1000, "float32"))
-    optimizer = LearnedOptimizer(lstm)
-    optimizer.build([variable])  # 1.3 MB are not worth a word
-    monkeypatch.setattr(memory, "MUCH", 2**20)
-    optimizer = LearnedOptimizer(lstm)
-    before = len(optimizer.variables)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(UserWarning, match="332 bytes a weight, for 1,000 weights 0.00 GiB"):
-            optimizer.build([variable])
-    assert len(optimizer.variables) == before
 
 
 @pytest.mark.parametrize(
