@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from meta_keras.layers.fixed_rate import FixedRateCell
+from meta_keras.layers.root import root
 
 
 def adam_update(gradient, parameters, m, v, step, learning_rate, beta_1, beta_2, epsilon):
@@ -14,12 +15,13 @@ def adam_update(gradient, parameters, m, v, step, learning_rate, beta_1, beta_2,
         alpha_t = alpha sqrt(1 - beta_2^t) / (1 - beta_1^t)
         theta_t = theta_{t-1} - alpha_t m_t / (sqrt(v_t) + epsilon)
 
-    https://arxiv.org/abs/1412.6980
+    https://arxiv.org/abs/1412.6980. Where all gradients were zero its derivatives are the limits of
+    those nearby: by the gradient -alpha_t (1 - beta_1) / epsilon, see `root`.
     """
     m = beta_1 * m + (1.0 - beta_1) * gradient
     v = beta_2 * v + (1.0 - beta_2) * tf.square(gradient)
     rate = learning_rate * tf.sqrt(1.0 - beta_2**step) / (1.0 - beta_1**step)
-    return parameters - rate * m / (tf.sqrt(v) + epsilon), m, v
+    return parameters - rate * m / (root(v) + epsilon), m, v
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")

@@ -1,6 +1,9 @@
 """The one protocol of this package: an optimizer is a recurrent cell."""
 
 import keras
+import tensorflow as tf
+
+from meta_keras.layers.full_precision import full_precision
 
 
 class Cell(keras.layers.Layer):
@@ -14,7 +17,27 @@ class Cell(keras.layers.Layer):
     tensors that starts as `initial_state(parameters)`. `call` is a pure function of its arguments
     and the cell's weights, so a run of it can be differentiated through. Weights are created by
     `build((P,))`; unless a subclass learns something per coordinate they do not depend on `P`.
+
+    Args:
+        dtype: float32 or float64, of the weights and of all the arithmetic, to which arguments are
+            cast; the global policy by default. Under a mixed policy a cell is float32 throughout.
+        **kwargs: `name` and `trainable`, as of every layer.
+
+    Raises:
+        SettingError: `dtype` is half precision.
     """
+
+    def __init__(self, *, dtype=None, **kwargs):
+        super().__init__(dtype=full_precision(dtype, type(self).__name__), **kwargs)
+
+    @property
+    def dtype_policy(self):
+        return super().dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, dtype):
+        policy = full_precision(dtype, type(self).__name__)
+        keras.layers.Layer.dtype_policy.fset(self, policy)
 
     def prepare(self, variables):
         """Tells the cell which variables its coordinates come from, in order, before it runs.
@@ -37,6 +60,23 @@ class Cell(keras.layers.Layer):
     def initial_state(self, parameters):
         """The state before the first step for `parameters` of shape `[P]`; none by default."""
         return ()
+
+    def select(self, moved, after, before):
+        """A state for coordinates of which some have not taken the step: theirs is `before`.
+
+        Args:
+            moved: bool `[P]`.
+            after, before: states, of the same structure and shapes.
+
+        Returns:
+            A state like them. What belongs to all coordinates, so that its last axis is not P
+            long, is that of `after`.
+        """
+
+        def leaf(new, old):
+            return tf.where(moved, new, old) if new.shape[-1:] == moved.shape else new
+
+        return tf.nest.map_structure(leaf, after, before)
 
     def observables(self, state):
         """What is worth watching in a state: dict from a name to `[P]`, for histograms."""

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from meta_keras.layers.cell import Cell
-from meta_keras.layers.log_and_sign import log_and_sign
+from meta_keras.layers.log_and_sign import check_p, log_and_sign
 from meta_keras.layers.lstm import lstm_step
 
 
@@ -66,12 +66,12 @@ class GatedLSTMCell(Cell):
 
     Args:
         units: width of the first LSTM.
-        p: parameter of the log-and-sign preprocessing of gradient and loss.
+        p: of the log-and-sign features of gradient and loss, positive and at most 87.
         input_gate_bias_initializer: for b_I; sigmoid(b_I) is the initial learning rate.
         forget_gate_bias_initializer: for b_F.
 
     Raises:
-        ValueError: `units` or `p` is not positive.
+        ValueError: `units` is not positive, or `p` out of range.
 
     Call arguments: `gradient` and `parameters` `[P]`, `loss` scalar, `state` a `GatedLSTMState`.
     Returns `(parameters, state)` of the same shapes.
@@ -88,8 +88,7 @@ class GatedLSTMCell(Cell):
         super().__init__(**kwargs)
         if not (units == int(units) and units > 0):
             raise ValueError(f"GatedLSTMCell: units must be a positive integer, got {units!r}.")
-        if not p > 0:
-            raise ValueError(f"GatedLSTMCell: p must be positive, got p={p!r}.")
+        check_p(p, "GatedLSTMCell")
         self.units = int(units)
         self.p = float(p)
         self.input_gate_bias_initializer = keras.initializers.get(

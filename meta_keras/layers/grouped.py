@@ -5,6 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
+from meta_keras.errors import SettingError
 from meta_keras.layers.cell import Cell
 
 
@@ -26,10 +27,11 @@ class GroupedCell(Cell):
             cell if none does. Functions must be registered
             (`keras.saving.register_keras_serializable`) to be saved.
         assignment: list of `[size, group]`, one a variable: what `prepare` finds out, for loading.
+        dtype: that of the cells, by default and by rule.
 
     Raises:
-        ValueError: the numbers of cells and predicates do not fit, or the cell is used before
-            `prepare` has told it of its variables, or for other ones.
+        ValueError: the numbers of cells and predicates do not fit, the cells' dtypes differ, or the
+            cell is used before `prepare` has told it of its variables, or for other ones.
 
     Example:
 
@@ -43,12 +45,18 @@ class GroupedCell(Cell):
     [0.9, 0.9, 0.0]
     """
 
-    def __init__(self, cells, predicates, assignment=None, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, cells, predicates, assignment=None, dtype=None, **kwargs):
         if len(cells) < 2 or len(predicates) != len(cells) - 1:
             raise ValueError(
                 f"GroupedCell: {len(cells)} cells need {len(cells) - 1} predicates (and at least "
                 f"two cells are needed), got {len(predicates)} predicates."
+            )
+        super().__init__(dtype=cells[0].dtype_policy if dtype is None else dtype, **kwargs)
+        others = {cell.compute_dtype for cell in cells} - {self.compute_dtype}
+        if others:
+            raise SettingError(
+                f"GroupedCell: dtype={self.compute_dtype!r}, but there are cells of "
+                f"{', '.join(sorted(others))}; all must have the same."
             )
         self.cells = list(cells)
         self.predicates = list(predicates)
@@ -100,6 +108,10 @@ class GroupedCell(Cell):
     def initial_state(self, parameters):
         parts = self._divide(parameters)
         return tuple(cell.initial_state(part) for cell, part in zip(self.cells, parts, strict=True))
+
+    def select(self, moved, after, before):
+        parts = zip(self.cells, self._divide(moved), after, before, strict=True)
+        return tuple(cell.select(*part) for cell, *part in parts)
 
     def observables(self, state):
         return {

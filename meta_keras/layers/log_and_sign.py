@@ -5,7 +5,19 @@ import math
 import keras
 import tensorflow as tf
 
+from meta_keras.errors import SettingError
 from meta_keras.layers.preprocessing import Preprocessing
+
+LARGEST_P = 87  # exp(-p) must be a normal number of float32.
+
+
+def check_p(p, name):
+    """Raises a `SettingError` unless 0 < p <= `LARGEST_P`; `name` is who asks."""
+    if not 0 < p <= LARGEST_P:
+        raise SettingError(
+            f"{name}: p must be positive and at most {LARGEST_P}, where exp(-p) is still a float32 "
+            f"number, got p={p!r}."
+        )
 
 
 def log_and_sign(x, p):
@@ -18,7 +30,7 @@ def log_and_sign(x, p):
 
     Args:
         x: float tensor of any shape `S`.
-        p: positive float; magnitudes below `exp(-p)` are read linearly.
+        p: positive float, at most `LARGEST_P`; magnitudes below `exp(-p)` are read linearly.
 
     Returns:
         Tensor of shape `[2, *S]` and the dtype of `x`.
@@ -36,10 +48,10 @@ class LogAndSign(Preprocessing):
     """Logarithm and sign, see `log_and_sign`: Andrychowicz et al. 2016 on networks. F = 2.
 
     Args:
-        p: positive float; the papers use 10.
+        p: positive float, at most 87; the papers use 10.
 
     Raises:
-        ValueError: `p` is not positive.
+        SettingError: `p` is out of range.
 
     Example:
 
@@ -51,8 +63,7 @@ class LogAndSign(Preprocessing):
     num_features = 2
 
     def __init__(self, p=10.0):
-        if not p > 0:
-            raise ValueError(f"LogAndSign: p must be positive, got p={p!r}.")
+        check_p(p, "LogAndSign")
         self.p = float(p)
 
     def step(self, gradient, state):

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from meta_keras.layers.preprocessing import Preprocessing
+from meta_keras.layers.root import smallest_normal
 
 
 def rnnprop_features(gradient, m, v, step, beta=0.95, epsilon=1e-8):
@@ -31,8 +32,10 @@ def rnnprop_features(gradient, m, v, step, beta=0.95, epsilon=1e-8):
     m = beta * m + (1.0 - beta) * gradient
     v = beta * v + (1.0 - beta) * tf.square(gradient)
     correction = 1.0 - beta**step
-    # The root of an exact zero has no derivative.
-    root = tf.sqrt(tf.maximum(v / correction, 1e-30)) + epsilon
+    # The root of an exact zero has no derivative: it is taken of no less than what epsilon rounds
+    # away, where the features' derivatives by the gradient are their limits, such as 1 / epsilon.
+    floor = max(min(1e-30, 1e-14 * epsilon**2), smallest_normal(v.dtype))
+    root = tf.sqrt(tf.maximum(v / correction, floor)) + epsilon
     mean = m / correction
     return tf.stack([mean / root, gradient / root]), mean, m, v
 

@@ -17,7 +17,7 @@ def loss_curve(cell, problem, seed, steps):
         steps: number of steps, a Python int.
 
     Returns:
-        `[steps + 1]`, of the parameters' dtype; entry t is the loss after t steps.
+        `[steps + 1]`, of the cell's dtype; entry t is the loss after t steps.
     """
 
     def one_step(step, parameters, state, losses):
@@ -28,7 +28,7 @@ def loss_curve(cell, problem, seed, steps):
         losses = losses.write(tf.cast(step, tf.int32), run.losses[0])
         return step + 1, run.parameters, run.state, losses
 
-    parameters = problem.initial_parameters(seed)
+    parameters = tf.cast(problem.initial_parameters(seed), cell.compute_dtype)
     losses = tf.TensorArray(parameters.dtype, steps + 1)
     _, parameters, _, losses = tf.while_loop(
         lambda step, *_: step < steps,
@@ -51,12 +51,14 @@ def loss_curves(cell, problem, seeds, steps, learning_rates=None):
             `FixedRateCell`; one graph serves them all.
 
     Returns:
-        float32 `[seeds, steps + 1]` NumPy array; entry t is the loss after t steps. With
-        `learning_rates`: `[rates, seeds, steps + 1]`.
+        `[seeds, steps + 1]` NumPy array of the cell's dtype; entry t is the loss after t steps.
+        With `learning_rates`: `[rates, seeds, steps + 1]`.
     """
 
+    dtype = cell.compute_dtype
+
     @tf.function(
-        input_signature=[tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.float32)],
+        input_signature=[tf.TensorSpec([], tf.int64), tf.TensorSpec([], dtype)],
     )
     def curve(seed, rate):
         if learning_rates is not None:
@@ -67,7 +69,7 @@ def loss_curves(cell, problem, seeds, steps, learning_rates=None):
     try:
         curve = curve.get_concrete_function()
         curves = [
-            [curve(tf.constant(seed, tf.int64), tf.constant(rate, tf.float32)) for seed in seeds]
+            [curve(tf.constant(seed, tf.int64), tf.constant(rate, dtype)) for seed in seeds]
             for rate in ([0.0] if learning_rates is None else learning_rates)
         ]
     finally:

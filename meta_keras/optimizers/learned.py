@@ -1,12 +1,16 @@
 """A trained cell as an ordinary Keras optimizer."""
 
 import math
+import numbers
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from meta_keras.errors import PresetError, SettingError
+from meta_keras.layers import Cell, GatedLSTMCell, MetaSGDCell
 from meta_keras.optimizers import old_files
+from meta_keras.optimizers.memory import warn_of_memory
 from meta_keras.optimizers.trainer import OptimizerTrainer
 from meta_keras.presets import load_preset, save_preset
 
@@ -16,6 +20,14 @@ UNSUPPORTED = (
     "clipvalue",
     "global_clipnorm",
     "loss_scale_factor",
+)
+# What the graph of a step is made of; Keras would go on with the old one.
+COMPILED_IN = (
+    "cell",
+    "use_ema",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+    "gradient_accumulation_steps",
 )
 
 
@@ -55,10 +67,14 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     the model. `get_config` holds no weights: they travel in `.keras` files and presets, and an
     optimizer that `from_config` makes of it alone has an untrained cell.
 
-    Memory: the cell's state, in float32. For a `CoordinatewiseLSTM` that is 2 sum(units) + 1
+    A variable without a gradient, frozen or unused, stays as it is and so does the state of its
+    coordinates; constraints are applied after the step. All that is as in Keras' Adam.
+
+    Memory: the cell's state, in its dtype. For a `CoordinatewiseLSTM` that is 2 sum(units) + 1
     numbers a weight of the model, and two more with the running means of `rnnprop` or `combined`:
-    with units (20, 20) 83 numbers, 332 bytes a weight, where Adam keeps 8. A step needs about as
-    much again for the new state, beside the LSTM's gates.
+    with units (20, 20) 83 numbers, 332 bytes a weight, where Adam keeps 8. A step takes about three
+    times as much again for the new state and the LSTM's gates, together 1.3 GB for a million
+    weights. Above 1 GiB there is a warning before it is taken.
 
     One replica only: under a `tf.distribute` strategy every replica would move by its own
     gradients.
@@ -66,15 +82,20 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     Args:
         cell: a `meta_keras.layers.Cell` whose weights do not depend on the number of coordinates
             and which does not look at the loss, such as a trained `CoordinatewiseLSTM`.
+        learning_rate: factor on the step, theta + rate (theta' - theta), as the cell was trained
+            by default: a float, which may be set later and by callbacks, a Keras schedule, or a
+            function without arguments.
         name: of the optimizer.
         **kwargs: `use_ema`, `ema_momentum`, `ema_overwrite_frequency` and
-            `gradient_accumulation_steps` as in every Keras optimizer. There is no learning rate;
-            it is shown as 1. Clipping, weight decay and loss scaling would change the gradients
-            that the cell was trained to read, and are refused.
+            `gradient_accumulation_steps` as in every Keras optimizer. Clipping, weight decay and
+            loss scaling would change the gradients that the cell was trained to read, and are
+            refused. (A `LossScaleOptimizer` around this one, as `compile` puts it under the policy
+            mixed_float16, gives the gradients back their scale first.)
 
     Raises:
-        SettingError: an unsupported argument was given, or (in training) a gradient is sparse or
-            missing, or there are several replicas.
+        SettingError: an unsupported argument was given or set later; what the graph of a step is
+            made of was set after training has begun; the cell is none of those above; or (in
+            training) a gradient is sparse, or there are several replicas.
 
     Example:
 
@@ -83,22 +104,29 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     >>> model.compile(LearnedOptimizer(GradientDescentCell(0.1)), "mse")
     """
 
-    def __init__(self, cell, name="learned_optimizer", **kwargs):
-        given = {key: kwargs.pop(key) for key in UNSUPPORTED if key in kwargs}
-        for key, value in given.items():
-            if value is not None:
-                raise SettingError(
-                    f"LearnedOptimizer: {key}={value!r} would change the gradients that the cell "
-                    "was trained to read; leave it out."
-                )
-        rate = kwargs.pop("learning_rate", 1.0)
-        if rate != 1.0:
-            raise SettingError(
-                f"LearnedOptimizer: it has no learning rate, got learning_rate={rate!r}."
-            )
-        super().__init__(learning_rate=1.0, name=name, **kwargs)
+    def __init__(self, cell, learning_rate=1.0, name="learned_optimizer", **kwargs):
+        for key in kwargs:
+            _check_supported(key, kwargs[key])
+        if isinstance(learning_rate, numbers.Real):
+            learning_rate = float(learning_rate)
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        _check_cell(cell)
         cell.build_once()
         self.cell = cell
+
+    def __setattr__(self, name, value):
+        _check_supported(name, value)
+        if getattr(self, "built", False) and (
+            name in COMPILED_IN or (name == "learning_rate" and callable(value))
+        ):
+            raise SettingError(
+                f"LearnedOptimizer: {name}={value!r} is set too late, training has begun; give it "
+                "to a new optimizer."
+            )
+        super().__setattr__(name, value)
+
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        raise SettingError(f"LearnedOptimizer: {var_list or var_names!r}: it has no weight decay.")
 
     @classmethod
     def from_preset(cls, preset, **kwargs):
@@ -138,13 +166,28 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         self._sizes = [math.prod(variable.shape) for variable in variables]
         self.cell.prepare(variables)
         with tf.init_scope():  # Keras builds inside the graph of the first training step.
-            start = self.cell.initial_state(tf.zeros(sum(self._sizes)))
+            warn_of_memory(self.cell, sum(self._sizes))
+            start = self.cell.initial_state(tf.zeros(sum(self._sizes), self.cell.compute_dtype))
             self._structure = start
             self._state = []
             for number, leaf in enumerate(tf.nest.flatten(start)):
-                variable = self.add_variable(leaf.shape, dtype="float32", name=f"state_{number}")
+                variable = self.add_variable(
+                    leaf.shape, dtype=leaf.dtype.name, name=f"state_{number}"
+                )
                 variable.assign(leaf)
                 self._state.append(variable)
+
+    def apply(self, grads, trainable_variables=None):
+        grads = list(grads)
+        known = self._trainable_variables if trainable_variables is None else trainable_variables
+        variables = list(known)
+        for gradient, variable in zip(grads, variables, strict=False):
+            if isinstance(gradient, tf.IndexedSlices):
+                raise SettingError(
+                    f"LearnedOptimizer: the gradient of {_name(variable)} is sparse (an "
+                    "embedding?); only dense gradients are supported."
+                )
+        super().apply(grads, variables or None)
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -152,32 +195,34 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             raise SettingError(
                 f"LearnedOptimizer: one replica only, the tf.distribute strategy has {replicas}."
             )
-        if len(trainable_variables) != len(self._sizes):
-            known = {self._get_variable_index(v) for v in trainable_variables}
-            missing = [v.path for i, v in enumerate(self._trainable_variables) if i not in known]
-            raise SettingError(f"LearnedOptimizer: there is no gradient for {', '.join(missing)}.")
-        for gradient, variable in zip(grads, trainable_variables, strict=True):
-            if isinstance(gradient, tf.IndexedSlices):
-                raise SettingError(
-                    f"LearnedOptimizer: the gradient of {variable.path} is sparse (an embedding?); "
-                    "only dense gradients are supported."
-                )
         # The state's coordinates are in the order of `build`, whatever the caller's is.
-        pairs = sorted(
-            zip(grads, trainable_variables, strict=True),
-            key=lambda pair: self._get_variable_index(pair[1]),
-        )
-        grads, trainable_variables = zip(*pairs, strict=True)
-        values = [tf.convert_to_tensor(variable) for variable in trainable_variables]
-        state = tf.nest.pack_sequence_as(
+        given = {
+            self._get_variable_index(variable): gradient
+            for gradient, variable in zip(grads, trainable_variables, strict=True)
+        }
+        variables = self._trainable_variables
+        values = [tf.convert_to_tensor(variable) for variable in variables]
+        gradients = [given.get(n, tf.zeros_like(value)) for n, value in enumerate(values)]
+        before = tf.nest.pack_sequence_as(
             self._structure, [tf.convert_to_tensor(variable) for variable in self._state]
         )
-        parameters, state = self.cell(_flatten(grads), tf.zeros(()), _flatten(values), state)
-        parts = tf.split(parameters, self._sizes)
-        for variable, part in zip(trainable_variables, parts, strict=True):
-            variable.assign(tf.cast(tf.reshape(part, variable.shape), variable.dtype))
+        theta = self._flatten(values)
+        after, state = self.cell(self._flatten(gradients), tf.zeros(()), theta, before)
+        if len(given) < len(variables):
+            moved = np.repeat([n in given for n in range(len(variables))], self._sizes)
+            state = self.cell.select(tf.constant(moved), state, before)
+        rate = tf.cast(learning_rate, theta.dtype)
+        after = tf.where(rate == 1.0, after, theta + rate * (after - theta))
+        parts = zip(tf.split(theta, self._sizes), tf.split(after, self._sizes), strict=True)
+        for n, (old, new) in enumerate(parts):
+            if n in given:
+                _move(variables[n], old, new)
         for variable, value in zip(self._state, tf.nest.flatten(state), strict=True):
             variable.assign(value)
+
+    def _flatten(self, tensors):
+        dtype = self.cell.compute_dtype
+        return tf.concat([tf.reshape(tf.cast(t, dtype), [-1]) for t in tensors], axis=0)
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
@@ -200,15 +245,43 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
     def get_config(self):
         config = super().get_config()
-        for key in (*UNSUPPORTED, "learning_rate"):
+        for key in UNSUPPORTED:
             config.pop(key)
         return {**config, "cell": keras.saving.serialize_keras_object(self.cell)}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         cell = keras.saving.deserialize_keras_object(config["cell"], custom_objects=custom_objects)
-        return cls(**{**config, "cell": cell})
+        return super().from_config({**config, "cell": cell}, custom_objects)
 
 
-def _flatten(tensors):
-    return tf.concat([tf.reshape(tf.cast(t, tf.float32), [-1]) for t in tensors], axis=0)
+def _check_supported(name, value):
+    if name in (*UNSUPPORTED, "decay") and value is not None:
+        raise SettingError(
+            f"LearnedOptimizer: {name}={value!r} would change the gradients that the cell was "
+            "trained to read; leave it out."
+        )
+
+
+def _name(variable):
+    return getattr(variable, "path", variable.name)  # A `tf.Variable` has no path.
+
+
+def _check_cell(cell):
+    if not isinstance(cell, Cell):
+        raise SettingError(f"LearnedOptimizer: cell={cell!r} must be a meta_keras.layers.Cell.")
+    if any(isinstance(c, GatedLSTMCell | MetaSGDCell) for c in getattr(cell, "cells", [cell])):
+        raise SettingError(
+            f"LearnedOptimizer: cell={cell!r} must neither look at the loss, which Keras does not "
+            "give to an optimizer, nor have weights for every coordinate."
+        )
+
+
+def _move(variable, old, new):
+    """Moves a variable from `old` `[size]` to `new` `[size]`, which are in the cell's dtype."""
+    if tf.as_dtype(variable.dtype).size > new.dtype.size:
+        # A weight of float64 keeps the digits that a float32 cell has rounded away.
+        step = tf.reshape(new - old, variable.shape)
+        variable.assign(variable + tf.cast(step, variable.dtype))
+    else:
+        variable.assign(tf.cast(tf.reshape(new, variable.shape), variable.dtype))

@@ -4,8 +4,10 @@ import keras
 import tensorflow as tf
 
 from meta_keras.errors import SettingError
+from meta_keras.layers.full_precision import full_precision
 from meta_keras.optimizers import old_files
 from meta_keras.optimizers.curves import MeanCurve, loss_curve
+from meta_keras.optimizers.trainer_settings import CHECKS, checked, number, refuse
 from meta_keras.recompute import unroll_recomputed
 from meta_keras.unroll import unroll
 
@@ -28,8 +30,12 @@ class OptimizerTrainer(keras.Model):
     `horizon` steps; `val_loss` is the mean over steps 1 to `horizon` (weighted by w_t) of the mean
     over optimizations, `val_final_loss` the mean after the last step.
 
+    All settings but `cell` and `size` may be changed as attributes at any time, by callbacks too:
+    the next step or validation is made anew with them.
+
     Args:
-        cell: a `meta_keras.layers.Cell` with weights.
+        cell: a `meta_keras.layers.Cell` with weights, whose first state has the structure of the
+            next ones. Theta is of its dtype.
         problem: a `meta_keras.problems.Problem`. It is not saved: after `load_model` set the
             attribute `problem` before training on.
         unroll_steps: T, steps of one truncation.
@@ -39,20 +45,22 @@ class OptimizerTrainer(keras.Model):
             longest horizon has; None: all 1, as in the paper, whose equation 3 allows any.
         recompute: gradient checkpointing, see `unroll_recomputed`: memory for truncations of many
             steps.
-        horizon: steps of an optimization in validation; the paper's 100 by default. The attribute
-            may be changed between two calls of `fit`.
+        horizon: steps of an optimization in validation; the paper's 100 by default.
         validation_problem: what validation runs on, of the same size; `problem` by default. Not
             saved either.
         size: P; that of the problem by default.
+        dtype: that of the cell, by default and by rule.
 
     Attributes:
         curve: the `MeanCurve` of the last validation: `curve.mean` and `curve.ci95`, NumPy
             `[horizon + 1]`, of the losses after 0, 1, ... steps.
 
     Raises:
-        SettingError: an argument is out of range; or (in training) there is no problem, or it does
-            not allow the second derivatives that `second_order` takes; or (in validation) there
-            are fewer weights than steps.
+        SettingError: an argument is out of range, also when set later; `compile` or `fit` is given
+            a loss, metrics, targets or weights; or (in training) there is no problem, it does not
+            allow the second derivatives that `second_order` takes, no weight of the cell is
+            trainable, or the truncations are of another length; or (in validation) there are fewer
+            weights than steps.
 
     Example:
 
@@ -78,35 +86,38 @@ class OptimizerTrainer(keras.Model):
         horizon=100,
         validation_problem=None,
         size=None,
+        dtype=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
         name = type(self).__name__
-        self._check_positive("unroll_steps", unroll_steps)
-        if loss_weights is not None and (
-            not len(loss_weights) or not min(loss_weights) >= 0 or not max(loss_weights) > 0
-        ):
+        super().__init__(dtype=full_precision(dtype or cell.dtype_policy, name), **kwargs)
+        if self.compute_dtype != cell.compute_dtype:
             raise SettingError(
-                f"{name}: loss_weights={loss_weights!r} must not be negative nor all zero."
+                f"{name}: dtype={dtype!r} must be that of the cell, {cell.compute_dtype}."
             )
         if problem is None and size is None:
             raise SettingError(f"{name}: a problem is needed.")
         self.cell = cell
+        self.size = int(size or problem.size)
         self.problem = problem
         self.validation_problem = validation_problem
-        self.unroll_steps = int(unroll_steps)
+        self.unroll_steps = unroll_steps
         self.second_order = second_order
-        self.loss_weights = None if loss_weights is None else [float(w) for w in loss_weights]
+        self.loss_weights = loss_weights
         self.recompute = recompute
-        self.size = int(size or problem.size)
-        if problem is not None and problem.variables is not None:
-            cell.prepare(problem.variables)
         cell.build_once(self.size)
         # theta and the cell's state: what is carried over.
-        self.structure = tf.zeros(self.size), cell.initial_state(tf.zeros(self.size))
+        theta = tf.zeros(self.size, cell.compute_dtype)
+        self.structure = theta, cell.initial_state(theta)
+        if any(leaf is None for leaf in tf.nest.flatten(self.structure)):
+            raise SettingError(f"{name}: cell={cell!r} must have a whole state before it runs.")
         self.carried = [
             self.add_weight(
-                shape=leaf.shape, initializer="zeros", trainable=False, name=f"carried_{number}"
+                shape=leaf.shape,
+                initializer="zeros",
+                dtype=leaf.dtype.name,
+                trainable=False,
+                name=f"carried_{number}",
             )
             for number, leaf in enumerate(tf.nest.flatten(self.structure))
         ]
@@ -117,22 +128,49 @@ class OptimizerTrainer(keras.Model):
     def build(self, input_shape=None):
         """Nothing is left to build."""
 
-    @property
-    def horizon(self):
-        return self._horizon
-
-    @horizon.setter
-    def horizon(self, steps):
-        self._check_positive("horizon", steps)
-        self._horizon = int(steps)
-        self.curve = MeanCurve(self._horizon + 1)
-        self.test_function = None  # Keras traces validation anew.
-
-    def _check_positive(self, setting, value):
-        if value != int(value) or value < 1:
+    def __setattr__(self, name, value):
+        if name in ("cell", "size") and getattr(self, "built", False):
             raise SettingError(
-                f"{type(self).__name__}: {setting}={value!r} must be a positive integer."
+                f"{type(self).__name__}: {name}={value!r} is set too late; make a new trainer."
             )
+        if name not in CHECKS:
+            return super().__setattr__(name, value)
+        value = checked(name, value, self.size)
+        super().__setattr__(name, value)
+        if name == "horizon":
+            self.curve = MeanCurve(value + 1)
+        if name == "problem" and value is not None and value.variables is not None:
+            self.cell.prepare(value.variables)
+        # What Keras has traced has the old value in it.
+        if self.train_function is not None:
+            self.make_train_function(force=True)
+        if self.test_function is not None:
+            self.make_test_function(force=True)
+
+    def make_train_function(self, force=False):
+        trained = tuple(id(variable) for variable in self.trainable_variables)
+        changed = trained != getattr(self, "_trained", trained)
+        self._trained = trained
+        return super().make_train_function(force or changed)
+
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, **kwargs):
+        refuse(loss=loss, loss_weights=loss_weights, metrics=metrics)
+        refuse(weighted_metrics=kwargs.pop("weighted_metrics", None))
+        super().compile(optimizer, **kwargs)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
+        refuse(y=y, class_weight=class_weight, sample_weight=sample_weight)
+        length = getattr(x, "unroll_steps", self.unroll_steps)
+        if length != self.unroll_steps:
+            raise SettingError(
+                f"{type(self).__name__}: unroll_steps={self.unroll_steps}, but the truncations "
+                f"were made with unroll_steps={length}."
+            )
+        return super().fit(x, None, *args, **kwargs)
 
     @property
     def metrics(self):
@@ -140,7 +178,7 @@ class OptimizerTrainer(keras.Model):
 
     def start(self, seed):
         """`(parameters, state)` at the beginning of optimization `seed`."""
-        parameters = self.problem.initial_parameters(seed)
+        parameters = tf.cast(self.problem.initial_parameters(seed), self.cell.compute_dtype)
         return parameters, self.cell.initial_state(parameters)
 
     def truncation_loss(self, seed, step, parameters, state):
@@ -179,15 +217,22 @@ class OptimizerTrainer(keras.Model):
             raise SettingError(
                 f"{type(self).__name__}: second_order=True needs a problem with second_order=True."
             )
-        seed, step = (tf.cast(tf.reshape(data[name], []), tf.int64) for name in ("seed", "step"))
+        variables = self.trainable_variables
+        if not variables:
+            raise SettingError(
+                f"{type(self).__name__}: cell={self.cell!r} has no trainable weights: it has none, "
+                "or it is frozen (trainable=False)."
+            )
+        seed, step = (number(data, name) for name in ("seed", "step"))
         carried = tf.nest.pack_sequence_as(
             self.structure, [tf.convert_to_tensor(variable) for variable in self.carried]
         )
         begin = tf.cond(step == 0, lambda: self.start(seed), lambda: carried)
         with tf.GradientTape() as tape:
             loss, parameters, state = self.truncation_loss(seed, step, *begin)
-        gradients = tape.gradient(loss, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+            scaled_loss = self.optimizer.scale_loss(loss)  # which `apply_gradients` undoes
+        gradients = tape.gradient(scaled_loss, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         for variable, value in zip(self.carried, tf.nest.flatten((parameters, state)), strict=True):
             variable.assign(value)
         self.loss_mean.update_state(loss)
@@ -201,9 +246,10 @@ class OptimizerTrainer(keras.Model):
                 f"{type(self).__name__}: horizon={self.horizon} is longer than loss_weights, of "
                 f"which there are {len(weights)}."
             )
-        seed = tf.cast(tf.reshape(data["seed"], []), tf.int64)
+        seed = number(data, "seed")
         self.curve.update_state(loss_curve(self.cell, problem, seed, self.horizon))
-        mean, weights = self.curve.result(), tf.constant(weights[: self.horizon])
+        mean = self.curve.result()
+        weights = tf.constant(weights[: self.horizon], mean.dtype)
         loss = tf.reduce_sum(weights * mean[1:]) / tf.reduce_sum(weights)
         return {"loss": loss, "final_loss": mean[-1]}
 

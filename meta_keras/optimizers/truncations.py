@@ -23,7 +23,8 @@ def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
         total: truncations of the whole training, `start + count` by default.
 
     Returns:
-        A `tf.data.Dataset` of dicts of int64 `seed` and `step`, `[1]` each.
+        A `tf.data.Dataset` of dicts of int64 `seed` and `step`, `[1]` each; its attribute
+        `unroll_steps` tells the trainer for which length it was made.
 
     Raises:
         SettingError: a horizon is not a multiple of `unroll_steps`, or there are more horizons than
@@ -54,7 +55,9 @@ def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
             "step": (number % length * unroll_steps)[None],
         }
 
-    return tf.data.Dataset.range(start, start + count).map(truncation)
+    work = tf.data.Dataset.range(start, start + count).map(truncation)
+    work.unroll_steps = unroll_steps
+    return work
 
 
 def validation_optimizations(seeds):

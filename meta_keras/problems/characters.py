@@ -60,5 +60,7 @@ class CharacterClassification(Problem):
 
     def loss(self, parameters, seed, step):
         images, labels = self.minibatch(seed, step)
-        logits, _ = self.flat(parameters, self.state, images, training=True)
-        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+        theta = tf.cast(parameters, self.start[0].dtype)
+        logits, _ = self.flat(theta, self.state, images, training=True)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        return tf.cast(tf.reduce_mean(losses), parameters.dtype)

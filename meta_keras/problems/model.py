@@ -3,8 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from meta_keras.batch_norm import all_layers
-from meta_keras.functional import FlatNetwork, has_random_state
+from meta_keras.errors import SettingError
+from meta_keras.functional import FlatNetwork
+from meta_keras.problems.model_checks import check_behaviour, check_declarations, check_element
+from meta_keras.problems.model_loss import check_loss, get_loss
 from meta_keras.problems.problem import Problem
 
 
@@ -12,9 +14,11 @@ class ModelProblem(Problem):
     """Training a Keras model on minibatches of a data set.
 
     Args:
-        model: a built `keras.Model` of one input. Every optimization starts from its initial
-            weights, see `shuffled`. Batch normalisation uses batch statistics.
-        loss: a `keras.losses.Loss` of `(y, model(x))`; what layers add by `add_loss` is left out.
+        model: a built `keras.Model` of one input and one output. Every optimization starts from
+            its initial weights, see `shuffled`. Batch normalisation uses batch statistics; masks
+            are heeded by the loss. Under a mixed policy the parameters and the loss are float32.
+        loss: of `(y, model(x))`, as `compile` takes it: a `keras.losses.Loss` that gives one number
+            for a batch, a name, or a function, whose mean over the batch is taken.
         data: a finite `tf.data.Dataset` of single examples `(x, y)`, `x` of the model's input
             shape without the batch; it is held in memory.
         batch_size: examples of a minibatch, drawn with replacement.
@@ -23,10 +27,11 @@ class ModelProblem(Problem):
             they would be wrong. Layer and group normalisation need `second_order=False`.
 
     Raises:
-        ValueError: the model is not built or has no weights, has random state (dropout) or
-            regularisers, or second derivatives through it would be wrong; the data set is empty
-            or endless, or its elements are not single examples of the model; or `batch_size` is
-            not positive.
+        ValueError: the model is not built or has no weights; it has random layers, state that
+            changes as it runs, regularisers, constraints or layers that add losses; second
+            derivatives through it would be wrong; the loss does not fit; the data set is empty or
+            endless, or its elements are not single examples of the model; `batch_size` is not
+            positive; or (in training) a layer was frozen or thawed since.
 
     Example:
 
@@ -44,16 +49,19 @@ class ModelProblem(Problem):
         if count in (0, tf.data.INFINITE_CARDINALITY):
             raise ValueError(f"data must be a finite, non-empty data set, its size is {count}.")
         self.flat = FlatNetwork(model, second_order)
-        _check_model(model)
-        _check_element(model, next(iter(data), None))
+        check_declarations(model)
+        check_element(model, next(iter(data), None))
         self.second_order = second_order
         self.size = self.flat.size
         self.variables = model.trainable_variables
-        self.loss_fn = loss
+        self.loss_fn = get_loss(loss)
         self.batch_size = batch_size
         # In large batches: single examples would take minutes.
         columns = zip(*data.batch(4096).as_numpy_iterator(), strict=True)
         self.x, self.y = (tf.constant(np.concatenate(column)) for column in columns)
+        few = self.x[:batch_size]
+        outputs = check_behaviour(model, few, self.flat.takes_training)
+        check_loss(self.loss_fn, loss, self.y[:batch_size], outputs)
         self.start = [tf.convert_to_tensor(v) for v in model.trainable_variables]
         self.state = self.flat.state()
 
@@ -65,43 +73,16 @@ class ModelProblem(Problem):
             [self.batch_size], [seed, step + 1], maxval=len(self.x), dtype=tf.int32
         )
         x, y = tf.gather(self.x, chosen), tf.gather(self.y, chosen)
-        outputs, _ = self.flat(parameters, self.state, x, training=True)
-        return self.loss_fn(y, outputs)
-
-
-def _check_model(model):
-    """Refuses what `FlatNetwork` would drop or freeze without a word."""
-    if has_random_state(model):
-        raise ValueError(
-            f"model {model.name!r} has layers with random state (dropout): it would be the same "
-            "at every step; leave them out."
-        )
-    regular = [v.path for v in model.trainable_variables if getattr(v, "regularizer", None)]
-    regular += [
-        layer.name for layer in all_layers(model) if getattr(layer, "activity_regularizer", None)
-    ]
-    if regular:
-        raise ValueError(
-            f"model {model.name!r} has regularisers ({', '.join(regular)}), which the problem's "
-            "loss would not contain; leave them out."
-        )
-
-
-def _check_element(model, element):
-    if not isinstance(element, tuple) or len(element) != 2:
-        raise ValueError(
-            f"data must have elements (x, y), its first is a {type(element).__name__}"
-            f"{f' of {len(element)}' if isinstance(element, tuple) else ''}."
-        )
-    expected = getattr(model, "input_shape", None)  # subclassed models have none
-    if not isinstance(expected, tuple) or isinstance(expected[0], tuple):
-        return
-    shape = tuple(np.shape(element[0]))
-    if not tf.TensorShape(shape).is_compatible_with(expected[1:]):
-        raise ValueError(
-            f"data must have single examples (x, y), x of the model's input shape {expected[1:]}; "
-            f"its first x has the shape {shape}. Is it batched? data.unbatch() undoes that."
-        )
+        if [id(v) for v in self.flat.network.trainable_variables] != [
+            id(v) for v in self.variables
+        ]:
+            raise SettingError(
+                f"model {self.flat.network.name!r}: layers were frozen or thawed (trainable=...) "
+                "after the problem was made; make a new one."
+            )
+        theta = tf.cast(parameters, self.start[0].dtype)
+        outputs, _ = self.flat(theta, self.state, x, training=True)
+        return tf.cast(self.loss_fn(y, outputs), parameters.dtype)
 
 
 def shuffled(weights, seed):

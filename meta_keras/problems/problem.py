@@ -19,11 +19,13 @@ class Problem:
     second_order = True
 
     def initial_parameters(self, seed):
-        """Where an optimization starts: float32 `[P]`, for an int64 scalar `seed`."""
+        """Where an optimization starts: float `[P]`, for an int64 scalar `seed`."""
         raise NotImplementedError
 
     def loss(self, parameters, seed, step):
         """Scalar loss of `parameters` `[P]` in optimization `seed` (int64) at `step` (int64).
+
+        The parameters are of the cell's dtype, float32 or float64, and so is the loss.
 
         A stochastic problem draws a fresh minibatch for every `(seed, step)`.
         """

@@ -46,7 +46,7 @@ class Quadratic(Problem):
         return draw([n, d, d], w_seed), draw([n, d], y_seed)
 
     def loss(self, parameters, seed, step):
-        w, y = self.coefficients(seed)
+        w, y = (tf.cast(part, parameters.dtype) for part in self.coefficients(seed))
         theta = tf.reshape(parameters, [self.batch, self.dimensions])
         residual = tf.linalg.matvec(w, theta) - y
         return tf.reduce_mean(tf.reduce_sum(tf.square(residual), axis=1))

@@ -60,7 +60,9 @@ class RandomlyScaled(Problem):
         return tf.exp(exponent)
 
     def initial_parameters(self, seed):
-        return self.problem.initial_parameters(seed) / self.factors(seed)
+        start = self.problem.initial_parameters(seed)
+        return start / tf.cast(self.factors(seed), start.dtype)
 
     def loss(self, parameters, seed, step):
-        return self.problem.loss(self.factors(seed) * parameters, seed, step)
+        factors = tf.cast(self.factors(seed), parameters.dtype)
+        return self.problem.loss(factors * parameters, seed, step)

@@ -1,59 +1,15 @@
 """What every cell promises, tested once over all of them."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from meta_keras import layers
+from meta_keras.errors import SettingError
 from meta_keras.optimizers.learned import SavedCell
-
-SIZE = 7
-VARIABLES = [keras.Variable(np.zeros(shape)) for shape in ((2,), (1, 1, 3), (2, 1))]
-
-
-class Row(NamedTuple):
-    """A cell.
-
-    Attributes:
-        name: of the row.
-        make: function without arguments to a new cell, not built.
-        any_size: whether its weights serve any number of coordinates.
-        whole_start: whether its first state has the structure and the shapes of the next ones.
-    """
-
-    name: str
-    make: Callable
-    any_size: bool = True
-    whole_start: bool = True
-
-
-def _lstm(preprocessing, **kwargs):
-    return lambda: layers.CoordinatewiseLSTM((4, 3), preprocessing, **kwargs)
-
-
-def _grouped():
-    cells = [layers.CoordinatewiseLSTM((3,), "combined"), layers.NesterovCell(0.1)]
-    return layers.GroupedCell(cells, [layers.is_convolution_kernel])
-
-
-ROWS = [
-    Row("gradient descent", lambda: layers.GradientDescentCell(0.4)),
-    Row("Nesterov", lambda: layers.NesterovCell(0.4)),
-    Row("RMSprop", lambda: layers.RMSpropCell(0.4)),
-    Row("Adam", lambda: layers.AdamCell(0.4, beta_1=0.5)),
-    Row("Meta-SGD", lambda: layers.MetaSGDCell(), any_size=False),
-    Row("gated LSTM", lambda: layers.GatedLSTMCell(units=4, p=5), whole_start=False),
-    Row("LSTM, none", _lstm("none")),
-    Row("LSTM, log and sign", _lstm(layers.LogAndSign(p=5))),
-    Row("LSTM, rnnprop", _lstm(layers.RNNProp(beta=0.8))),
-    Row("LSTM, combined", _lstm("combined", output_scale=0.03)),
-    Row("LSTM, combined, gradient path", _lstm("combined", gradient_rate=0.1)),
-    Row("grouped", _grouped),
-]
+from tests.conformance.cells import ROWS, SIZE, ready
+from tests.policy import global_policy
 
 
 @pytest.fixture(params=ROWS, ids=[kind.name for kind in ROWS])
@@ -63,14 +19,8 @@ def kind(request):
 
 @pytest.fixture
 def cell(kind):
-    """A cell of the row, with weights at which every term matters."""
-    cell = kind.make()
-    cell.prepare(VARIABLES)
-    cell.build_once(SIZE)
-    rng = np.random.default_rng(1)
-    for variable in cell.trainable_variables:
-        variable.assign(rng.normal(scale=0.4, size=variable.shape))
-    return cell
+    """A cell of the row, ready to run."""
+    return ready(kind.make())
 
 
 @pytest.fixture
@@ -178,3 +128,39 @@ def test_what_is_observed_is_there_in_every_state(cell, inputs):
         for name, value in cell.observables(state).items():
             assert isinstance(name, str)
             assert np.size(value) <= 20 * np.size(parameters) and np.isfinite(value).all()
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("where", ["global", "argument", "attribute"])
+def test_half_precision_is_not_for_cells(kind, inputs, policy, where):
+    expected = _run(ready(kind.make()), *inputs)[-1]
+    with global_policy(policy if where == "global" else "float32"):
+        made = kind.make(dtype=policy) if where == "argument" else kind.make()
+        if where == "attribute":
+            made.dtype_policy = policy
+        cell = ready(made)
+        actual = _run(cell, *inputs)[-1]
+    assert cell.compute_dtype == "float32" and {v.dtype for v in cell.weights} <= {"float32"}
+    _assert_equal(actual, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_weights_of_half_precision_are_refused(kind, dtype):
+    message = f"dtype='{dtype}' must be float32"
+    with pytest.raises(SettingError, match=message):
+        kind.make(dtype=dtype)
+    cell = kind.make()
+    with pytest.raises(SettingError, match=message):
+        cell.dtype_policy = dtype
+    with global_policy(dtype), pytest.raises(SettingError, match=message):
+        kind.make()
+
+
+def test_float64_stays_float64(kind, inputs):
+    with global_policy("float64"):
+        by_policy = kind.make()
+    for cell in (by_policy, kind.make(dtype="float64")):
+        start = tf.cast(inputs[0], tf.float64)
+        parameters, state = _run(ready(cell), start, inputs[1])[-1]
+        assert {x.dtype for x in [parameters, *tf.nest.flatten(state)]} == {tf.float64}
+        assert {v.dtype for v in cell.weights} <= {"float64"}

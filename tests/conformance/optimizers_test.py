@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from meta_keras import layers
+from meta_keras.errors import SettingError
 from meta_keras.optimizers import LearnedOptimizer
 
 ROWS = {
@@ -74,11 +75,93 @@ def test_config_round_trip(optimizer):
         assert clone.get_config() == config == optimizer.get_config()
 
 
+REFUSED = {"clipnorm": 1.0, "clipvalue": 1.0, "global_clipnorm": 1.0, "weight_decay": 0.1}
+REFUSED["loss_scale_factor"] = 2.0
+SHAPES = ((2, 1, 3), (4,), (2, 2))
+
+
+def _variables():
+    rng = np.random.default_rng(5)
+    return [keras.Variable(rng.normal(size=shape).astype("float32")) for shape in SHAPES]
+
+
+def _gradients(step):
+    rng = np.random.default_rng(step)
+    return [rng.normal(size=shape).astype("float32") for shape in SHAPES]
+
+
+def _numpy(variables):
+    return [variable.numpy() for variable in variables]
+
+
 def test_what_would_change_the_cells_inputs_is_refused(optimizer):
-    refused = {"clipnorm": 1.0, "clipvalue": 1.0, "global_clipnorm": 1.0, "weight_decay": 0.1}
-    for name, value in {**refused, "loss_scale_factor": 2.0, "learning_rate": 0.1}.items():
-        with pytest.raises(ValueError, match=f"LearnedOptimizer.*{name}={value}"):
+    for name, value in {**REFUSED, "decay": 0.1}.items():
+        with pytest.raises(SettingError, match=f"LearnedOptimizer.*{name}={value}"):
             LearnedOptimizer(optimizer.cell, **{name: value})
+
+
+def test_and_so_it_is_later(optimizer):
+    built = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2}
+    built |= {"gradient_accumulation_steps": 2, "cell": layers.AdamCell()}
+    for name, value in REFUSED.items():
+        with pytest.raises(SettingError, match=f"LearnedOptimizer.*{name}={value}"):
+            setattr(optimizer, name, value)
+    optimizer.ema_momentum = 0.9  # Nothing is built yet.
+    variables = _variables()
+    optimizer.apply(_gradients(0), variables)
+    for name, value in {**REFUSED, **built}.items():
+        with pytest.raises(SettingError, match=f"LearnedOptimizer: {name}="):
+            setattr(optimizer, name, value)
+    with pytest.raises(SettingError, match="no weight decay"):
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+
+
+def test_the_learning_rate_is_a_factor_on_the_step(optimizer):
+    starts, steps = _numpy(_variables()), []
+    for rate in (1.0, 1, 0.25, 0.0, "default"):
+        rate = {} if rate == "default" else {"learning_rate": rate}
+        scaled, variables = LearnedOptimizer(optimizer.cell, **rate), _variables()
+        assert LearnedOptimizer.from_config(scaled.get_config()).learning_rate == (
+            scaled.learning_rate
+        )
+        scaled.apply(_gradients(0), variables)
+        steps.append(_numpy(variables))
+    for start, one, whole, quarter, none, default in zip(starts, *steps, strict=True):
+        np.testing.assert_array_equal(one, default)
+        np.testing.assert_array_equal(whole, default)
+        np.testing.assert_array_equal(none, start)
+        np.testing.assert_allclose(quarter, start + 0.25 * (one - start), atol=1e-6)
+    variables = _variables()
+    later = LearnedOptimizer(optimizer.cell)
+    later.build(variables)
+    later.learning_rate = 0.25
+    later.apply(_gradients(0), variables)
+    for actual, expected in zip(_numpy(variables), steps[2], strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_a_variable_without_a_gradient_waits(optimizer):
+    """It stays as it is and its coordinates keep their state, as if there were no such variable."""
+    alone = LearnedOptimizer(optimizer.cell.from_config(optimizer.cell.get_config()))
+    for own, other in zip(alone.cell.variables, optimizer.cell.variables, strict=True):
+        own.assign(other)
+    variables, others = _variables(), _variables()[1:]
+    optimizer.build(variables)
+    alone.build(others)
+    for step in range(3):
+        before = variables[0].numpy()
+        gradients = _gradients(step)
+        with pytest.warns(UserWarning, match="Gradients do not exist"):
+            optimizer.apply([None, *gradients[1:]], variables)
+        alone.apply(gradients[1:], others)
+        np.testing.assert_array_equal(variables[0], before)
+        for actual, expected in zip(variables[1:], others, strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+    state = [v.numpy() for v in optimizer.variables if v.name.startswith("state")]
+    size, waiting = sum(map(np.size, _gradients(0))), np.size(_gradients(0)[0])
+    for leaf in state:
+        if leaf.shape[-1:] == (size,) or leaf.shape[-1:] == (waiting,):
+            assert not leaf[..., :waiting].any()
 
 
 def test_preset(optimizer, tmp_path):

@@ -60,3 +60,15 @@ def test_a_cell_must_implement_call():
 
     with pytest.raises(NotImplementedError, match="Empty"):
         Empty().call(None, None, None, ())
+
+
+@pytest.mark.parametrize("gradient", [0.0, 1e-30])
+@pytest.mark.parametrize("beta_1", [0.9, 0.0])
+def test_adams_derivative_where_the_gradient_vanishes(gradient, beta_1):
+    """That of -alpha_1 m_1 / epsilon, with m_1 = (1 - beta_1) g; 1e-30 has the square 0."""
+    cell, g = AdamCell(0.1, beta_1), tf.constant([gradient])
+    with tf.GradientTape() as tape:
+        tape.watch(g)
+        theta, _ = cell(g, tf.zeros(()), tf.zeros(1), cell.initial_state(g))
+    alpha_1 = 0.1 * np.sqrt(1 - 0.999) / (1 - beta_1)
+    np.testing.assert_allclose(tape.gradient(theta, g), [-alpha_1 * (1 - beta_1) / 1e-7], rtol=1e-3)

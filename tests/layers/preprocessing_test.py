@@ -119,7 +119,8 @@ def test_concatenated_is_its_parts_one_below_the_other():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: LogAndSign(p=0), "LogAndSign: p must be positive, got p=0"),
+        (lambda: LogAndSign(p=0), "LogAndSign: p must be positive and at most 87.*got p=0"),
+        (lambda: LogAndSign(p=88), "exp.* still a float32 number, got p=88"),
         (lambda: LogAndSign(p=-1.0), "p=-1.0"),
         (lambda: LogAndSign(p=float("nan")), "p=nan"),
         (lambda: RNNProp(beta=1.0), "beta=1.0"),
@@ -131,3 +132,12 @@ def test_concatenated_is_its_parts_one_below_the_other():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_small_epsilon_of_rnnprop_is_honoured():
+    """The first features are g / (|g| + epsilon), whatever keeps the root from an exact zero."""
+    gradient, epsilon = np.array([0.0, 1e-17, -1e-13, 1.0]), 1e-15
+    read = RNNProp(epsilon=epsilon)
+    features, _ = read(tf.constant(gradient), read.initial_state(tf.constant(gradient)))
+    expected = gradient / (np.abs(gradient) + epsilon)
+    np.testing.assert_allclose(features, [expected, expected], rtol=1e-6)
