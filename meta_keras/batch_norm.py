@@ -7,11 +7,17 @@ import functools
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
 
 def all_layers(model):
     """A model or layer and every layer inside it, at any depth: a list."""
     return list(model._flatten_layers())
+
+
+def only_shapes_count():
+    """Whether Keras traces a call for its shapes alone; then every input is a float."""
+    return in_symbolic_scope()
 
 
 def adding_losses(model):

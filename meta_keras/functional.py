@@ -92,7 +92,7 @@ def random_inputs(network):
 
 def gives_probabilities(outputs):
     """Whether outputs `[batch, N]`, N at least 2, are nowhere negative and sum to 1."""
-    outputs = np.array(outputs, "float64")
+    outputs = tf.cast(outputs, "float64").numpy()
     sums = outputs.sum(axis=-1)
     return outputs.shape[-1] > 1 and outputs.min() >= 0 and bool(np.abs(sums - 1.0).max() < 1e-2)
 
@@ -166,8 +166,8 @@ class FlatNetwork:
         bound = [v.path for v in variables if getattr(v, "constraint", None)]
         if bound:
             raise ValueError(
-                f"network {self.network.name!r}: {', '.join(bound)} must obey a constraint, which "
-                "steps of an inner loop would not; leave it out."
+                f"network {self.network.name!r} has constraints ({', '.join(bound)}), which the "
+                "steps of a cell would not keep; leave them out."
             )
 
     @property

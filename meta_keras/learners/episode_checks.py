@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from meta_keras.batch_norm import only_shapes_count
+
 _MARK = "meta_keras says: "
 
 
@@ -32,6 +34,8 @@ def checked_labels(name, labels, images, num_classes=None):
         ValueError: they are something else.
     """
     labels, count = tf.convert_to_tensor(labels), images.shape[1]
+    if only_shapes_count():
+        return tf.cast(labels, tf.int32)
     if not labels.dtype.is_integer:
         raise ValueError(
             f"{name}: support_labels must be integers from 0 to N-1, got {labels.dtype.name}; for "
@@ -54,16 +58,24 @@ def checked_labels(name, labels, images, num_classes=None):
     whole = tf.reduce_all(present | (tf.range(size) > highest))
     most = tf.constant(num_classes or tf.int32.max, tf.int64)
     limit = "" if num_classes is None else f" (the learner tells {num_classes} classes apart)"
-    _check(
+    check = _check(
         whole & (tf.reduce_min(labels) >= 0) & (highest < tf.minimum(size, most)),
         f"{name}: support_labels must be 0 to N-1 with every class in every episode{limit}, got",
         labels,
     )
-    return tf.cast(labels, tf.int32)
+    return after(check, tf.cast(labels, tf.int32))
 
 
-def check_targets(name, targets, x, num_classes, loss=None):
-    """Checks the query labels, or other targets, of a batch of episodes.
+def after(earlier, tensors):
+    """A nest of tensors that in a graph are there only once another one is."""
+    if tf.executing_eagerly():
+        return tensors
+    with tf.control_dependencies(tf.nest.flatten(earlier)):
+        return tf.nest.map_structure(tf.identity, tensors)
+
+
+def checked_batch(name, targets, x, num_classes, loss=None):
+    """A batch of episodes, once the query labels or other targets have been checked.
 
     Args:
         name: of the learner, for messages.
@@ -71,6 +83,9 @@ def check_targets(name, targets, x, num_classes, loss=None):
         x: the batch, with `query_images` `[B, Q, ...]`.
         num_classes: N, a number or a scalar tensor, where targets are labels; None: they are not.
         loss: the compiled loss.
+
+    Returns:
+        `x`; in a graph it is there only after the check.
 
     Raises:
         ValueError: they do not fit.
@@ -83,7 +98,7 @@ def check_targets(name, targets, x, num_classes, loss=None):
             f"episode, got the shape {tuple(targets.shape[1:])} an episode."
         )
     if num_classes is None or targets.shape.rank > 2:
-        return
+        return x
     if _is_elementwise(loss):
         raise ValueError(
             f"{name}: loss={_name_of(loss)!r} compares values one by one, and the query labels are "
@@ -94,11 +109,12 @@ def check_targets(name, targets, x, num_classes, loss=None):
             f"{name}: query labels must be integers from 0 to N-1, got {targets.dtype.name}."
         )
     targets, num_classes = tf.cast(targets, tf.int64), tf.cast(num_classes, tf.int64)
-    _check(
+    check = _check(
         (tf.reduce_min(targets) >= 0) & (tf.reduce_max(targets) < num_classes),
         f"{name}: query labels must be classes of the support set, 0 to N-1, got",
         targets,
     )
+    return after(check, x)
 
 
 def checked_targets(name, targets, images):
@@ -199,6 +215,7 @@ def _is_elementwise(loss):
 
 
 def _name_of(loss):
+    loss = _resolved(loss)
     return getattr(loss, "name", None) or getattr(loss, "__name__", None) or str(loss)
 
 
@@ -206,8 +223,9 @@ def _check(holds, message, values):
     if tf.executing_eagerly():
         if not bool(holds):
             raise ValueError(f"{message} {_shown(np.unique(values).tolist())}.")
-        return
-    tf.debugging.Assert(holds, [f"{_MARK}{message}", tf.unique(tf.reshape(values, [-1]))[0]])
+        return []
+    found = tf.unique(tf.reshape(values, [-1]))[0]
+    return [tf.debugging.Assert(holds, [f"{_MARK}{message}", found], summarize=20)]
 
 
 def _shown(values):

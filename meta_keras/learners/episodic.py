@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from meta_keras.learners.episode_checks import checked_images, checked_labels
+from meta_keras.learners.episode_checks import after, checked_images, checked_labels
 from meta_keras.learners.learner import Learner, one_by_one
 
 
@@ -77,4 +77,5 @@ class EpisodicLearner(Learner):
             dtypes: of the results, in the same nest.
         """
         labels = self.checked_support(x["support_images"], x["support_labels"])
-        return one_by_one(function, (x["support_images"], labels, x["query_images"]), dtypes)
+        images = after(labels, x["support_images"])
+        return one_by_one(function, (images, labels, x["query_images"]), dtypes)

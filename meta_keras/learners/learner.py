@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from meta_keras.batch_norm import adding_losses, all_layers
-from meta_keras.learners.episode_checks import check_loss, check_targets, in_words
+from meta_keras.learners.episode_checks import check_loss, checked_batch, in_words
 from meta_keras.presets import PresetError, load_preset, save_preset
 
 
@@ -123,19 +123,26 @@ class Learner(keras.Model):
         with in_words():
             return super().predict_on_batch(x)
 
-    def check_batch(self, data):
-        """Checks the targets of what Keras gives a step, `(x, y)` or `(x, y, sample_weight)`."""
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+    def checked_batch(self, data):
+        """What Keras gives a step, `(x, y)` or `(x, y, sample_weight)`, its targets checked.
+
+        Returns:
+            The same, the weights of episodes spread over their query pictures.
+        """
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         if y is not None:
-            check_targets(type(self).__name__, y, x, self.classes_of(x), self.loss)
+            x = checked_batch(type(self).__name__, y, x, self.classes_of(x), self.loss)
+        if weight is None:
+            return x, y
+        if weight.shape.rank == 1:
+            weight = weight[:, None]
+        return x, y, weight * tf.ones(tf.shape(y)[:2], weight.dtype)
 
     def train_step(self, data):
-        self.check_batch(data)
-        return super().train_step(data)
+        return super().train_step(self.checked_batch(data))
 
     def test_step(self, data):
-        self.check_batch(data)
-        return super().test_step(data)
+        return super().test_step(self.checked_batch(data))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """See `keras.Model.compute_loss`.

@@ -8,6 +8,7 @@ from keras import ops
 from meta_keras.batch_norm import uses_batch_statistics
 from meta_keras.functional import input_shape
 from meta_keras.learners.arguments import Part
+from meta_keras.learners.episode_checks import after
 from meta_keras.learners.episodic import EpisodicLearner
 
 
@@ -136,17 +137,16 @@ class MetricLearner(EpisodicLearner):
     def call(self, x, training=False):
         if training and uses_batch_statistics(self):
             return super().call(x, training=training)
-        return self._logits(
-            x["support_images"], x["support_labels"], x["query_images"], training=training
-        )
+        labels = self.checked_support(x["support_images"], x["support_labels"])
+        images = after(labels, x["support_images"])
+        return self._logits(images, labels, x["query_images"], training=training)
 
     def episode_logits(self, support_images, support_labels, query_images, training):
         batch_of_one = (part[None] for part in (support_images, support_labels, query_images))
         return self._logits(*batch_of_one, training=training)[0]
 
     def _logits(self, support_images, support_labels, query_images, training):
-        labels = self.checked_support(support_images, support_labels)
-        members = tf.one_hot(labels, tf.reduce_max(labels) + 1, dtype=self.compute_dtype)
+        members = tf.one_hot(support_labels, tf.reduce_max(support_labels) + 1, dtype=self.compute_dtype)
         images = tf.concat([support_images, query_images], axis=1)
         batch, count = ops.shape(images)[:2]
         embeddings = self.embed(ops.reshape(images, (-1, *images.shape[2:])), training)

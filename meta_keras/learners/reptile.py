@@ -107,8 +107,7 @@ class Reptile(GradientBasedLearner):
         return self._gradient(self._train_on_episodes(x)[0])
 
     def train_step(self, data):
-        self.check_batch(data)
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(self.checked_batch(data))
         adapted, logits = self._train_on_episodes(x)
         # Optimizers add up what the replicas of a strategy give them; the loss is their share too.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync

@@ -60,7 +60,7 @@ class ModelProblem(Problem):
         columns = zip(*data.batch(4096).as_numpy_iterator(), strict=True)
         self.x, self.y = (tf.constant(np.concatenate(column)) for column in columns)
         few = self.x[:batch_size]
-        outputs = check_behaviour(model, few, self.flat.takes_training)
+        outputs = check_behaviour(model, few)
         check_loss(self.loss_fn, loss, self.y[:batch_size], outputs)
         self.start = [tf.convert_to_tensor(v) for v in model.trainable_variables]
         self.state = self.flat.state()

@@ -1,11 +1,11 @@
 """What a model must be to be a problem: a function of its weights and its input alone."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from meta_keras.batch_norm import all_layers
 from meta_keras.errors import SettingError
+from meta_keras.functional import observe
 
 
 def check_declarations(model):
@@ -15,7 +15,7 @@ def check_declarations(model):
         model: a built `keras.Model`.
 
     Raises:
-        SettingError: it has regularisers, constraints, or weights of several dtypes.
+        SettingError: it has regularisers, or weights of several dtypes.
     """
     regular = [v.path for v in model.trainable_variables if getattr(v, "regularizer", None)]
     regular += [
@@ -26,12 +26,6 @@ def check_declarations(model):
             f"model {model.name!r} has regularisers ({', '.join(regular)}), which the problem's "
             "loss would not contain; leave them out."
         )
-    constrained = [v.path for v in model.trainable_variables if getattr(v, "constraint", None)]
-    if constrained:
-        raise SettingError(
-            f"model {model.name!r} has constraints ({', '.join(constrained)}), which a cell's "
-            "steps would not keep; leave them out."
-        )
     dtypes = sorted({v.dtype for v in model.trainable_variables})
     if len(dtypes) > 1:
         raise SettingError(
@@ -40,13 +34,12 @@ def check_declarations(model):
         )
 
 
-def check_behaviour(model, x, takes_training):
-    """Runs a model twice on a batch, and refuses what is not a function of weights and input.
+def check_behaviour(model, x):
+    """Runs a model on a batch, and refuses what is not a function of weights and input.
 
     Args:
         model: a built `keras.Model`.
         x: a batch of its input.
-        takes_training: whether its `call` does.
 
     Returns:
         Its output in training, a tensor.
@@ -54,51 +47,28 @@ def check_behaviour(model, x, takes_training):
     Raises:
         SettingError: it adds losses, has state of its own, is random, or has several outputs.
     """
-    (outputs, losses, changed), (again, _, _) = (_run(model, x, takes_training) for _ in range(2))
-    if not tf.is_tensor(outputs):
+    found = observe(model, x)
+    if not tf.is_tensor(found.outputs):
+        kind = type(found.outputs).__name__
         raise SettingError(
-            f"model {model.name!r} must have one output, a tensor, not a {type(outputs).__name__}."
+            f"model {model.name!r} must have one output, a tensor, not a {kind}."
         )
-    if losses:
+    if found.adds_losses:
         raise SettingError(
-            f"model {model.name!r} has layers that add losses ({', '.join(losses)}), which the "
-            "problem's loss would not contain; leave them out."
+            f"model {model.name!r} has layers that add losses ({', '.join(found.adds_losses)}), "
+            "which the problem's loss would not contain; leave them out."
         )
-    if changed:
+    if found.random:
         raise SettingError(
-            f"model {model.name!r} has random state (dropout) or other state that changes as it "
-            f"runs ({', '.join(changed)}): it would be the same at every step; leave it out."
+            f"model {model.name!r} draws random numbers ({', '.join(found.random)}; dropout?): they "
+            "would be the same at every step; leave it out."
         )
-    if not np.allclose(outputs, again, rtol=1e-3, equal_nan=True):
+    if found.changes:
         raise SettingError(
-            f"model {model.name!r} has random layers: of the same input it gave two different "
-            "outputs; leave them out."
+            f"model {model.name!r} has state that changes as it runs ({', '.join(found.changes)}): "
+            "it would be the same at every step; leave it out."
         )
-    return outputs
-
-
-def _run(model, x, takes_training):
-    """Output, names of layers with losses, and of variables that would have changed."""
-    with keras.StatelessScope(collect_losses=True) as scope:
-        outputs = model(x, **({"training": True} if takes_training else {}))
-        layers = [layer for layer in all_layers(model) if layer is not model]
-        losses = [layer.name for layer in layers if layer.losses] or [model.name] * bool(
-            model.losses
-        )
-        after = [(v, scope.get_current_value(v)) for v in model.non_trainable_variables]
-    # The moving statistics of batch normalisation are not used in training.
-    unused = {
-        id(v)
-        for layer in layers
-        if isinstance(layer, keras.layers.BatchNormalization)
-        for v in layer.non_trainable_variables
-    }
-    changed = [
-        v.path
-        for v, value in after
-        if value is not None and id(v) not in unused and not np.array_equal(value, v)
-    ]
-    return outputs, losses, changed
+    return found.outputs
 
 
 def check_element(model, element):

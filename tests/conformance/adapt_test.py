@@ -38,19 +38,6 @@ def test_one_picture_a_class_in_plain_lists(row, make_learner, make_batch):
     np.testing.assert_allclose(logits, learner(x)[0], rtol=1e-4, atol=1e-4)
 
 
-def test_bad_labels_are_refused(row, make_learner, make_batch):
-    row.promises("label checks")
-    images = make_batch()[0]["support_images"][0]
-    learner = make_learner()
-    for labels, message in (
-        ([0, 0, 1], "shape"),
-        ([0, 0, 2, 2, 2, 0], "0 to 2"),
-        ([-1, 0, 1, 0, 1, 0], r"got \[-1"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            learner.adapt(images, np.array(labels))
-
-
 def test_classifiers_live_without_the_package(parts, make_episodes, tmp_path, environment):
     images = make_episodes(dtype="float32")[0]["query_images"][0]
     np.save(tmp_path / "images.npy", images)

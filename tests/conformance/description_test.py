@@ -48,5 +48,7 @@ def test_every_method_has_a_row():
 
 
 def test_unknown_promises_are_not_asked_for():
-    with pytest.raises(pytest.skip.Exception, match="lstm: the labels"):
-        LEARNERS[0].promises("label checks")
+    with pytest.raises(pytest.skip.Exception, match="zero_shot: it is given no labels"):
+        LEARNERS[-1].promises("label checks")
+    with pytest.raises(pytest.skip.Exception, match="is that of lstm"):
+        LEARNERS[1].has_a_loop()

@@ -55,6 +55,8 @@ class Descriptor:
         sees_order: whether the order of the support pictures matters.
         reorder: function `(learner, order)` that puts what belongs to classes into a new order.
         rate: of a plain gradient step that lowers the loss.
+        loop_of: name of the row that has the same loop over episodes, so that what is slow, as
+            tracing a graph is, need not be tested on this one; None: the loop is its own.
         not_promised: dict from the name of a promise to the reason why it is not made.
     """
 
@@ -68,12 +70,18 @@ class Descriptor:
     sees_order: bool = False
     reorder: Callable = lambda learner, order: None
     rate: float = 0.1
+    loop_of: str | None = None
     not_promised: dict = dataclasses.field(default_factory=dict)
 
     def promises(self, promise):
         """Skips the test, with the reason, if this learner does not make a promise."""
         if promise in self.not_promised:
             pytest.skip(f"{self.name}: {self.not_promised[promise]}")
+
+    def has_a_loop(self):
+        """Skips a slow test of the loop over episodes if another row has the same."""
+        if self.loop_of:
+            pytest.skip(f"its loop over episodes is that of {self.loop_of}")
 
     def make_batch(self, make_episodes, batch=1, dtype="float32", classes=3, seed=0, **kwargs):
         """Random episodes `(x, y)` for this learner, in NumPy."""
@@ -175,14 +183,12 @@ def _reorder_logits_and_rates(learner, order):
 _GRADIENT_BASED = {
     "num_classes": 3,
     "reorder": _reorder_logits,
-    "not_promised": {
-        "label checks": "the labels of a support set go into the cross-entropy as they are"
-    },
+    "loop_of": "lstm",
 }
-_METRIC = {"moving_statistics": True}
+_METRIC = {"moving_statistics": True, "loop_of": "euclidean"}
 
 GRADIENT_BASED_LEARNERS = [
-    Descriptor("lstm", _lstm(), "lstm", transductive=True, **_GRADIENT_BASED),
+    Descriptor("lstm", _lstm(), "lstm", transductive=True, **_GRADIENT_BASED | {"loop_of": None}),
     Descriptor("lstm_inductive", _lstm(batch_norm="inductive"), "lstm", **_GRADIENT_BASED),
     Descriptor(
         "lstm_minibatched",
@@ -226,7 +232,7 @@ GRADIENT_BASED_LEARNERS = [
         transductive=True,
         sees_order=True,
         rate=1.0,
-        **_GRADIENT_BASED,
+        **_GRADIENT_BASED | {"loop_of": None},  # It has a training step of its own.
     ),
 ]
 METRIC_LEARNERS = [
@@ -234,7 +240,7 @@ METRIC_LEARNERS = [
         "euclidean",
         _metric(PrototypicalNetwork, distance="euclidean", temperature=0.6),
         "prototypical",
-        **_METRIC,
+        **_METRIC | {"loop_of": None},
     ),
     Descriptor(
         "cosine",

@@ -213,7 +213,7 @@ def test_network_must_give_logits():
 def test_random_networks_are_refused():
     layers = [keras.layers.Flatten(), keras.layers.Dropout(0.5), keras.layers.Dense(3)]
     network = keras.Sequential([keras.Input((6, 6, 1)), *layers], name="random")
-    with pytest.raises(ValueError, match="'random' has layers with random state"):
+    with pytest.raises(ValueError, match="'random' draws random numbers in training \\(dropout"):
         LSTMMetaLearner(network)
 
 

@@ -96,8 +96,8 @@ def _two_outputs():
     ("make", "message"),
     [
         (lambda: _model(Penalty(name="mine")), "add losses.*mine"),
-        (lambda: _model(Noise()), "random layers"),
-        (lambda: _model(Seeded(name="mine")), "random state.*mine"),
+        (lambda: _model(Noise()), "draws random"),
+        (lambda: _model(Seeded(name="mine")), "draws random.*mine"),
         (lambda: _model(K.GaussianNoise(0.1)), "random"),
         (lambda: _model(Counter(name="mine")), "state that changes.*mine.*count"),
         (lambda: _model(K.SpectralNormalization(K.Dense(3))), "state that changes.*spectral"),
@@ -109,7 +109,7 @@ def _two_outputs():
     ],
 )
 def test_models_that_are_more_than_their_output_are_refused(make, message):
-    with pytest.raises(SettingError, match=f"model '.*{message}"):
+    with pytest.raises(ValueError, match=f"(model|network) '.*{message}"):
         _problem(make())
 
 

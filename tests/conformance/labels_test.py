@@ -1,0 +1,170 @@
+"""Labels, pictures and losses: what fits is taken at every door, what does not is refused in words."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+LABELS = np.array([0, 0, 1, 1, 2, 2])
+BAD_LABELS = {
+    "from 1": (LABELS + 1, r"got \[1, 2, 3\]"),
+    "gaps": (LABELS * 2, r"got \[0, 2, 4\]"),
+    "negative": (LABELS - 1, r"got \[-1, 0, 1\]"),
+    "a class without a picture": (np.array([0, 0, 0, 2, 2, 2]), r"got \[0, 2\]"),
+    "enormous": (LABELS + 2**40, "every class in every episode"),
+    "floats": (LABELS.astype("float32"), "integers from 0 to N-1, got float32"),
+    "booleans": (LABELS > 0, "got bool"),
+    "texts": (np.array(list("abc"))[LABELS], "got string"),
+    "one-hot": (np.eye(3, dtype="int32")[LABELS], r"the shape \(6, 3\)"),
+    "a column": (LABELS[:, None], r"the shape \(6, 1\)"),
+    "too few": (LABELS[:-1], r"each of the 6 support_images.*\(5,\)"),
+}
+INTEGERS = ("uint8", "int8", "uint16", "int16", "int32", "uint32", "int64", "uint64")
+
+
+@pytest.fixture
+def learner(row, make_learner):
+    row.promises("label checks")
+    return make_learner()
+
+
+@pytest.mark.parametrize("case", BAD_LABELS)
+def test_bad_support_labels(row, learner, make_batch, case):
+    labels, message = BAD_LABELS[case]
+    x, _ = make_batch()
+    message = f"{type(learner).__name__}: support_labels .*{message}"
+    with pytest.raises(ValueError, match=message):
+        learner.adapt(x["support_images"][0], labels)
+    with pytest.raises(ValueError, match=message):
+        learner({**x, "support_labels": labels[None]})
+
+
+def test_more_classes_than_the_learner_tells_apart(row, learner, make_batch):
+    x, _ = make_batch(classes=5)
+    labels = x["support_labels"]
+    if row.num_classes is None:
+        assert learner(x).shape[-1] == 5
+        return
+    with pytest.raises(ValueError, match=r"tells 3 classes apart\), got \[0, 1, 2, 3, 4\]"):
+        learner(x)
+    with pytest.raises(ValueError, match="tells 3 classes apart"):
+        learner.adapt(x["support_images"][0], labels[0])
+
+
+def test_every_integer_type(row, learner, make_batch):
+    x, _ = make_batch()
+    expected = np.array(learner(x))
+    for dtype in INTEGERS:
+        labels = x["support_labels"].astype(dtype)
+        np.testing.assert_array_equal(learner({**x, "support_labels": labels}), expected)
+    for labels in (x["support_labels"][0].tolist(), tf.constant(x["support_labels"][0], tf.uint8)):
+        logits = learner.adapt(x["support_images"][0], labels)(x["query_images"][0])
+        np.testing.assert_allclose(logits, expected[0], rtol=1e-4, atol=1e-4)
+
+
+def test_bad_pictures(row, learner, make_batch):
+    x, _ = make_batch()
+    images, labels = x["support_images"][0], x["support_labels"][0]
+    for bad in (images[..., 0], images.repeat(3, -1), images.transpose(0, 3, 1, 2)):
+        with pytest.raises(ValueError, match=r"support_images must be of the shape \[n, 6, 6, 1\]"):
+            learner.adapt(bad, labels)
+    with pytest.raises(ValueError, match="support_images are empty"):
+        learner.adapt(images[:0], labels[:0])
+    with pytest.raises(ValueError, match="support_images must be numbers, got string"):
+        learner.adapt(images.astype(str), labels)
+    bright = (images * 100).clip(0, 255).astype("uint8")
+    query = x["query_images"][0]
+    expected = learner.adapt(bright.astype("float32"), labels)(query)
+    np.testing.assert_array_equal(learner.adapt(bright, labels)(query), expected)
+
+
+def _assert_untouched(learner, before, values):
+    for old, new in zip(before, values(learner.variables), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_bad_query_labels(row, make_learner, make_batch, compiled, values):
+    """Before a weight is changed; descriptions have no labels, but pictures to classify do."""
+    x, y = make_batch(2)
+    learner = compiled(make_learner())
+    before = values(learner.variables)
+    for bad, message in (
+        (y + 1, r"0 to N-1, got \[1, 2, 3\]"),
+        (y - 1, r"got \[-1, 0, 1\]"),
+        (y.astype("float32"), "integers from 0 to N-1, got float32"),
+        (y[:, :-1], r"each of the 6 query_images.*\(5,\)"),
+    ):
+        with pytest.raises(ValueError, match=f"query labels must .*{message}"):
+            learner.fit(x, bad, verbose=0)
+    _assert_untouched(learner, before, values)
+
+
+def test_in_a_graph(row, make_learner, make_batch, compiled, values):
+    """The same words, and weights and moving statistics as they were."""
+    row.has_a_loop()
+    x, y = make_batch(2)
+    learner = compiled(make_learner(), run_eagerly=False)
+    before = values(learner.variables)
+    with pytest.raises(ValueError, match=r"query labels must be .*0 to N-1, got \[1, 2, 3\]\.$"):
+        learner.fit(x, y + 1, verbose=0)
+    with pytest.raises(ValueError, match=r"query labels must be .*0 to N-1, got \[1, 2, 3\]\.$"):
+        learner.train_on_batch(x, y + 1)
+    if not row.described:
+        labels = x["support_labels"].copy()
+        labels[1] *= 2
+        wrong = {**x, "support_labels": labels}
+        with pytest.raises(ValueError, match=r"support_labels must be .* got \[0, 1, 2, 4\]\.$"):
+            learner.fit(tf.data.Dataset.from_tensors((wrong, y)), verbose=0)
+        for look in (learner.evaluate, lambda x, y: learner.predict(x, verbose=0)):
+            with pytest.raises(ValueError, match="support_labels must be"):
+                look(wrong, y)
+    _assert_untouched(learner, before, values)
+    learner.fit(x, y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "sparse_categorical_crossentropy",
+        keras.losses.sparse_categorical_crossentropy,
+        keras.losses.SparseCategoricalCrossentropy(),
+        keras.losses.CategoricalCrossentropy(),
+        ["categorical_crossentropy"],
+    ],
+)
+def test_losses_of_probabilities_are_refused(make_learner, loss):
+    message = r"takes probabilities, and the outputs are logits; use .*\(from_logits=True\)"
+    with pytest.raises(ValueError, match=message):
+        make_learner().compile("adam", loss)
+
+
+def test_losses_that_compare_values_need_values(make_learner, make_batch):
+    x, y = make_batch()
+    learner = make_learner()
+    learner.compile("adam", "mse", run_eagerly=True)
+    with pytest.raises(ValueError, match="'mean_squared_error' compares values one by one"):
+        learner.train_on_batch(x, y)
+    learner.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True), run_eagerly=True)
+    one_hot = learner.test_on_batch(x, np.eye(3, dtype="float32")[y])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner.compile("sgd", loss, run_eagerly=True)
+    assert learner.test_on_batch(x, y) == pytest.approx(one_hot, rel=1e-5)
+
+
+def test_weights_of_classes_are_refused_and_of_samples_obeyed(make_learner, make_batch, compiled):
+    x, y = make_batch(2)
+    learner = compiled(make_learner())
+    for train in (learner.fit, learner.train_on_batch):
+        with pytest.raises(ValueError, match="class_weight.*has no meaning"):
+            train(x, y, class_weight={0: 2.0})
+    alone = {name: part[:1] for name, part in x.items()}
+    expected = learner.evaluate(alone, y[:1], verbose=0)[0]
+    weights = np.array([2.0, 0.0])
+    assert learner.evaluate(x, y, sample_weight=weights, verbose=0)[0] == pytest.approx(
+        expected, rel=1e-5
+    )
+    weights = np.zeros(y.shape)
+    weights[0] = 2.0
+    assert learner.evaluate(x, y, sample_weight=weights, verbose=0)[0] == pytest.approx(
+        expected, rel=1e-5
+    )
