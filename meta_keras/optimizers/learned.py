@@ -189,6 +189,16 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
                 )
         super().apply(grads, variables or None)
 
+    def _check_variables_are_known(self, variables):
+        try:
+            super()._check_variables_are_known(variables)
+        except ValueError as error:
+            raise SettingError(
+                "LearnedOptimizer: there are variables that it was not built for (was a layer "
+                "thawed, or is it another model?): compile with a new optimizer, or build this one "
+                "before freezing, by optimizer.build(model.trainable_variables)."
+            ) from error
+
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if replicas > 1:

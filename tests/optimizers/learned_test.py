@@ -203,6 +203,18 @@ def test_a_layer_frozen_later_stays(cell, data):
         assert np.array_equal(model.layers[0].kernel.numpy(), before) == frozen
 
 
+def test_a_layer_thawed_later(cell, data):
+    """Refused with two ways out; the second is that of the test above."""
+    model = _model(LearnedOptimizer(cell))
+    model.layers[0].trainable = False
+    model.compile(model.optimizer, "mse")
+    _fit(model, data, 1)
+    model.layers[0].trainable = True
+    model.compile(model.optimizer, "mse")
+    with pytest.raises(SettingError, match=r"not built for.*new optimizer.*optimizer\.build"):
+        _fit(model, data, 1)
+
+
 def test_a_variable_that_is_overwritten_with_its_gradient(cell):
     """As float8 training does with its scales."""
     weight, scale = keras.Variable([1.0, 2.0]), keras.Variable([5.0])
