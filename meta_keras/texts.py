@@ -8,7 +8,7 @@ import unicodedata
 
 # Marks that turn the order of what follows them; joiners, which scripts need, are not among them.
 TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULAS = tuple("=+-@\t\r\n＝＋－＠")
 
 
 def encodable(text):
