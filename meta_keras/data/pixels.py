@@ -123,20 +123,26 @@ def _partly_transparent(colours, opacity):
     """Paper that was cut out goes on beyond its edge; ink on nothing vanishes by that.
 
     Args:
-        colours: float32 `[H, W, 3]`; those of pixels that are more transparent than not count for
-            nothing: editors leave any colour there.
+        colours: float32 `[H, W, 3]`; those of pixels that are more transparent than not, or next
+            to such, count for nothing: editors leave any colour there.
         opacity: float32 `[H, W]`.
     """
-    solid = opacity > opacity.max() / 2
-    inside = np.asarray(Image.fromarray(solid).convert("L").filter(ImageFilter.MinFilter(3))) > 0
-    edge = colours[solid & ~inside]
+    solid = _inside(opacity > opacity.max() / 2)
+    edge = colours[solid & ~_inside(solid)]
     plain = True
-    if len(edge):
+    if not solid.any():
+        colours = np.zeros_like(colours)
+    elif len(edge):
         colours = np.where(solid[..., None], colours, np.median(edge, axis=0))
         brightness = _luminance(edge)
         plain = np.mean(np.abs(brightness - np.median(brightness)) > 2 * CONTRAST) < 0.1
     grey = _luminance(colours)
     return Pixels(grey, _hue(colours) if _is_plain(grey) else None, opacity, bool(plain))
+
+
+def _inside(mask):
+    """The pixels of a mask whose neighbours are in it, too."""
+    return np.asarray(Image.fromarray(mask).convert("L").filter(ImageFilter.MinFilter(3))) > 0
 
 
 def _luminance(colours):

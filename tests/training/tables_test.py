@@ -10,16 +10,7 @@ def test_a_table_is_markdown_whatever_the_names(capsys):
     head, rule, *rows = printed.splitlines()
     assert len(rows) == len(names) and set(rule) == set("|-")
     cells = [row.strip("|").rsplit("|", 1)[0].strip() for row in rows]
-    expected = [
-        r"a\|b",
-        r"two\nlines",
-        r"\x1b[2J",
-        ":smile:",
-        "[bold]",
-        "x" * 255,
-        r"\udcff",
-        "日本",
-    ]
-    assert cells == expected
+    shown = [r"a\|b", r"two\nlines", r"\x1b[2J", *names[3:6], r"\udcff", "日本"]
+    assert cells == shown
     assert all(row.strip("|").rsplit("|", 1)[1].strip() == "3" for row in rows)
     assert head.split("|")[1].strip() == "run"
