@@ -172,6 +172,22 @@ def test_omniglot(omniglot_dir):
     assert pathlib.Path(omniglot_dir).is_dir()
 
 
+def test_other_names_of_alphabets_are_damage(omniglot_dir, tmp_path, cache_home):
+    source = pathlib.Path(omniglot_dir) / "omniglot" / "3.0.0"
+    folder = tmp_path / "tfds" / "omniglot" / "3.0.0"
+    folder.mkdir(parents=True)
+    for file in source.iterdir():
+        if file.suffix in (".json", ".txt"):
+            shutil.copyfile(file, folder / file.name)
+        else:
+            (folder / file.name).symlink_to(file)
+    names = (folder / "alphabet.labels.txt").read_bytes()
+    for content in (b"", names.replace(b"Korean", b"korean"), names[:-9]):
+        (folder / "alphabet.labels.txt").write_bytes(content)
+        with pytest.raises(DatasetError, match="names of its alphabets are others|out of range"):
+            load_characters("omniglot", tmp_path / "tfds")
+
+
 def test_cache_is_as_readable_as_any_new_file(tiny, cache_home):
     load_characters("glyphs", tiny)
     other = tiny / "other"
