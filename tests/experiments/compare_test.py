@@ -186,6 +186,16 @@ def test_names_of_runs(write, run, tmp_path):
     assert (tmp_path / "plot.png").stat().st_size > 1000
 
 
+def test_paths_are_told_on_one_line(write, tmp_path, capsys):
+    (tmp_path / "un\nfinished").mkdir()
+    plot = tmp_path / os.fsdecode(b"\xff\n.png")
+    values = program.parse(compare.define_flags, [f"--plot={plot}"])
+    compare.main(values, [str(write("it")), str(tmp_path / "un\nfinished")])
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1] == rf"Plot: {tmp_path}/\udcff\n.png" and plot.is_file()
+    assert r"un\nfinished has no results.json" in printed.err
+
+
 def test_a_pipe_is_not_waited_for(run, tmp_path):
     os.mkfifo(tmp_path / "results.json")
     with pytest.raises(SettingError, match="results.json is not a regular file"):
