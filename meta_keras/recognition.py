@@ -268,6 +268,5 @@ def _write(output, contents):
             for name, content in contents.items():
                 stack.enter_context(replacing(output / name)).write_bytes(content)
     except OSError as error:
-        raise SettingError(
-            f"output={output} cannot be written: {error.strerror or error}."
-        ) from error
+        reason = error.strerror or getattr(error.__cause__, "strerror", None) or error
+        raise SettingError(f"output={output} cannot be written: {reason}.") from error
