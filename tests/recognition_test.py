@@ -207,7 +207,6 @@ def test_names_that_are_no_text(folders, any_way, capsys):
 
 
 def test_names_that_are_formulas_or_codes(folders, any_way, capsys):
-    """Neither a spreadsheet nor Matplotlib nor a terminal is told to do anything."""
     new = ["=1+1|2", r"$\frac$", "-a\nb", "\x1b[2J", "@SUM(1)"]
     for old, name in zip(CLASSES, new, strict=True):
         for part in ("support", "query"):
@@ -220,7 +219,6 @@ def test_names_that_are_formulas_or_codes(folders, any_way, capsys):
     assert set(rows[0]) == {"file", "predicted"} | columns
     assert {row["predicted"] for row in rows} <= set(rows[0])
     assert '\'=HYPERLINK("x").png' in [row["file"] for row in rows]
-    # The accuracy is over all of the classes, whose names are as they are in results.json.
     right = sum(row["predicted"] == row["file"].rpartition("/")[0] for row in rows)
     assert results(folders)["accuracy"] == right / 20 and right >= 15
     assert set(results(folders)["classes"]) == set(new)
