@@ -18,6 +18,7 @@ from absl import flags
 
 from experiments import program
 from meta_keras import recognition
+from meta_keras.texts import printable
 
 SOME_SKIPPED = 3  # exit code
 
@@ -43,7 +44,7 @@ def main(values):
         inform=print,
         warn=functools.partial(print, file=sys.stderr),
     )
-    output = pathlib.Path(recognition.encodable(values.output))
+    output = pathlib.Path(printable(values.output))
     print(f"Predictions: {output / 'predictions.csv'}; pictures: {output / 'contact_sheet.png'}")
     if skipped:
         print(f"{len(skipped)} files could not be read, see above.", file=sys.stderr)

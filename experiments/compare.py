@@ -15,6 +15,7 @@ from experiments import program
 from meta_keras import plots
 from meta_keras.errors import SettingError
 from meta_keras.recipes import comparison
+from meta_keras.texts import printable
 from meta_keras.training.tables import print_table
 
 
@@ -33,7 +34,7 @@ def main(values, paths):
         try:
             runs.append(comparison.read_results(path))
         except comparison.NothingToCompare as reason:
-            print(f"Passed over: {reason}.", file=sys.stderr)
+            print(printable(f"Passed over: {reason}."), file=sys.stderr)
     if not runs:
         raise SettingError(
             f"none of these is a finished run of {' or '.join(comparison.EXPERIMENTS)}: "
@@ -45,7 +46,7 @@ def main(values, paths):
         plots.save_figure(plots.comparison_figure(list(map(comparison.point, runs))), values.plot)
     except OSError as error:
         raise SettingError(f"plot={values.plot} cannot be written: {error}.") from error
-    print(f"\nPlot: {values.plot}")
+    print(f"\nPlot: {printable(values.plot)}")
 
 
 if __name__ == "__main__":

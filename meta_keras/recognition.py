@@ -7,8 +7,10 @@
 Pictures show one character each, as `meta_keras.data.ink` describes them.
 """
 
+import contextlib
 import csv
 import io
+import json
 import pathlib
 
 import numpy as np
@@ -17,8 +19,9 @@ from absl import logging
 
 from meta_keras.data import folder as folders
 from meta_keras.errors import SettingError
-from meta_keras.files import replacing, versions, writable_folder, write_json
+from meta_keras.files import replacing, versions, writable_folder
 from meta_keras.learners import EpisodicLearner
+from meta_keras.texts import encodable, printable, spreadsheet_cell
 
 
 def classify(
@@ -81,8 +84,7 @@ def classify(
     query_images = to_network(images)
     probabilities = predict(learner, support_images, support_labels, query_images)
 
-    names = [encodable(path.relative_to(query).as_posix()) for path in read]
-    classes = [encodable(name) for name in classes]
+    names = [path.relative_to(query).as_posix() for path in read]
     labels = {name: label for label, name in enumerate(classes)}
     truth = np.array([labels.get(name.rpartition("/")[0], -1) for name in names])
     known = truth >= 0
@@ -96,17 +98,15 @@ def classify(
         inform(f"Not names of classes, so without a share in the accuracy: {sorted(others)}.")
 
     table = predictions_table(names, classes, probabilities)
-    _write(output / "predictions.csv", table.encode())
     from meta_keras import plots  # loads matplotlib
 
     sheet = plots.contact_sheet(
         support_images, support_labels, query_images, probabilities, classes, truth
     )
-    _write(output / "contact_sheet.png", tf.io.encode_png(sheet).numpy())
     results = {
         "experiment": "classify",
         "preset": encodable(preset),
-        "classes": classes,
+        "classes": list(map(encodable, classes)),
         "support_pictures": len(support_labels),
         "query_pictures": len(read),
         "labelled_query_pictures": int(known.sum()),
@@ -114,7 +114,12 @@ def classify(
         "skipped": [{"file": encodable(file), "reason": reason} for file, reason in skipped],
         "versions": versions(),
     }
-    write_json(output / "results.json", results)
+    contents = {
+        "predictions.csv": table.encode(),
+        "contact_sheet.png": tf.io.encode_png(sheet).numpy(),
+        "results.json": (json.dumps(results, indent=1) + "\n").encode(),
+    }
+    _write(output, contents)
     return table, accuracy, skipped
 
 
@@ -214,7 +219,7 @@ def predict(learner, support_images, support_labels, query_images):
 
 
 def predictions_table(names, classes, probabilities):
-    """The content of `predictions.csv`.
+    """The content of `predictions.csv`, in which no name is a spreadsheet's formula.
 
     Args:
         names: of the n pictures.
@@ -226,15 +231,11 @@ def predictions_table(names, classes, probabilities):
     """
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
+    classes = list(map(spreadsheet_cell, classes))
     writer.writerow(["file", "predicted", *classes])
     for name, row in zip(names, probabilities, strict=True):
-        writer.writerow([name, classes[row.argmax()], *(f"{p:.6f}" for p in row)])
+        writer.writerow([spreadsheet_cell(name), classes[row.argmax()], *(f"{p:.6f}" for p in row)])
     return table.getvalue()
-
-
-def encodable(text):
-    """A text that can be written as UTF-8: bytes of file names that are no UTF-8 are escaped."""
-    return str(text).encode(errors="backslashreplace").decode()
 
 
 def _check_folders(support, query, output):
@@ -257,9 +258,15 @@ def _check_folders(support, query, output):
 
 def _report(skipped, warn):
     for file, reason in skipped:
-        warn(encodable(f"Skipped {file}: {reason}."))
+        warn(printable(f"Skipped {file}: {reason}."))
 
 
-def _write(file, content):
-    with replacing(file) as part:
-        part.write_bytes(content)
+def _write(output, contents):
+    """Writes files, all of them or none."""
+    try:
+        with contextlib.ExitStack() as stack:
+            for name, content in contents.items():
+                stack.enter_context(replacing(output / name)).write_bytes(content)
+    except OSError as error:
+        reason = error.strerror or getattr(error.__cause__, "strerror", None) or error
+        raise SettingError(f"output={output} cannot be written: {reason}.") from error

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -11,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from meta_keras.data import load_characters
+from meta_keras.data.cache import cache_file
 from meta_keras.training import runtime
 
 # What this process's TensorFlow started with: importing a program may add to it.
@@ -62,7 +64,9 @@ def glyphs_dir(tmp_path_factory):
     """A TFDS folder in which glyphs is prepared."""
     folder = tmp_path_factory.mktemp("glyphs")
     load_characters("glyphs", folder)
-    return str(folder)
+    yield str(folder)
+    for info in folder.rglob("dataset_info.json"):
+        shutil.rmtree(cache_file(info.parent, "any").parent, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -206,6 +206,27 @@ def test_names_that_are_no_text(folders, any_way, capsys):
     assert f"b{escaped}.png: damaged" in capsys.readouterr().err
 
 
+def test_names_that_are_formulas_or_codes(folders, any_way, capsys):
+    new = ["=1+1|2", r"$\frac$", "-a\nb", "\x1b[2J", "@SUM(1)"]
+    for old, name in zip(CLASSES, new, strict=True):
+        for part in ("support", "query"):
+            (folders / part / old).rename(folders / part / name)
+    write_drawing(folders / "query" / '=HYPERLINK("x").png', 7, 1)
+    (folders / "query" / "bad\n\x1b.png").write_bytes(b"nonsense")
+    assert len(run(folders, any_way)) == 1
+    rows = predictions(folders)
+    columns = {"'=1+1|2", r"$\frac$", "'-a\nb", "\x1b[2J", "'@SUM(1)"}
+    assert set(rows[0]) == {"file", "predicted"} | columns
+    assert {row["predicted"] for row in rows} <= set(rows[0])
+    assert '\'=HYPERLINK("x").png' in [row["file"] for row in rows]
+    right = sum(row["predicted"] == row["file"].rpartition("/")[0] for row in rows)
+    assert results(folders)["accuracy"] == right / 20 and right >= 15
+    assert set(results(folders)["classes"]) == set(new)
+    printed = capsys.readouterr()
+    assert r"bad\n\x1b.png: damaged" in printed.err
+    assert "\x1b" not in printed.out + printed.err and len(printed.err.splitlines()) == 1
+
+
 def test_classes_without_a_picture(folders):
     (folders / "support" / "gamma" / "example.png").unlink()
     assert "'gamma'" in refuse(folders) and "has no picture." in refuse(folders)

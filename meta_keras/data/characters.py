@@ -2,19 +2,20 @@
 
 import dataclasses
 import hashlib
-import os
 import pathlib
-import zipfile
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from meta_keras.data.preparation import open_builder, prepare
+from meta_keras.data.cache import cache_file, read_arrays, write_arrays
+from meta_keras.data.preparation import naming_damage, open_builder, prepare
 from meta_keras.errors import DatasetError
-from meta_keras.files import replacing
 
 DRAWINGS = 20  # of every character, one by each drawer
+TEXTS = (".json", ".txt")  # what TFDS writes beside the pictures
+# SHA-256 of the names of all alphabets, where they are read from a file: splits go by them.
+ALPHABETS = {"omniglot": "a5f5194fc5d53a07929812b982e2df14822f13d8f4fd1fbfb79ad12c4613c9a8"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,22 +57,29 @@ def load_characters(dataset="omniglot", data_dir=None, manual_dir=None, size=28)
     """
     builder = open_builder(dataset, data_dir)
     prepare(builder, manual_dir)
-    fingerprint = _fingerprint(builder)
-    cache_files = _cache_files(builder, size)
-    for file in cache_files:
-        characters = _read_cache(file, dataset, fingerprint)
-        if characters is not None:
-            return characters
-    characters = _decode(builder, size)
-    for file in cache_files:
-        if _write_cache(file, characters, fingerprint):
-            break
-    return characters
+    with naming_damage(builder):
+        fingerprint = _fingerprint(builder)
+        classes = builder.info.features["label"].num_classes
+    forms = {
+        "images": ("u", (classes, DRAWINGS, size, size)),
+        "names": ("U", (classes,)),
+        "evaluation": ("b", (classes,)),
+    }
+    file = cache_file(builder.data_dir, f"{builder.name}-{builder.version}-{size}.npz")
+    arrays = read_arrays(file, fingerprint, forms)
+    if arrays is None:
+        logging.info("Decoding %s once; the result is cached.", builder.name)
+        with naming_damage(builder):
+            arrays = _decode(builder, size)
+        write_arrays(file, fingerprint, arrays)
+    return Characters(dataset, **arrays)
 
 
 def _fingerprint(builder):
     """Names the very data a cache was made of; checks on the way that every file is there."""
     parts = [builder.name, str(builder.version)]
+    # Names of classes, and how pictures are stored.
+    files = sorted(p for p in pathlib.Path(builder.data_dir).iterdir() if p.suffix in TEXTS)
     for split, info in sorted(builder.info.splits.items()):
         for path in map(pathlib.Path, info.filepaths):
             if not path.is_file():
@@ -79,19 +87,23 @@ def _fingerprint(builder):
                     f"{builder.name} in {builder.data_dir} is incomplete: {path.name} of split "
                     f"{split!r} is missing. Delete that folder and prepare it again."
                 )
-            parts.append(f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}")
+            files.append(path)
+    parts += [f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in files]
     return "|".join(parts)
 
 
 def _decode(builder, size):
     """Reads every picture once: inverted, resized by area, ordered by class."""
-    logging.info("Decoding %s once; the result is cached.", builder.name)
     labels = builder.info.features["label"]
     alphabets = builder.info.features["alphabet"]
     images = np.zeros((labels.num_classes, DRAWINGS, size, size), np.uint8)
     filled = np.zeros(labels.num_classes, int)
     names = np.full(labels.num_classes, "", dtype="U80")
     evaluation = np.zeros(labels.num_classes, bool)
+    read = "\n".join(map(alphabets.int2str, range(alphabets.num_classes)))
+    checksum = hashlib.sha256(read.encode(errors="replace")).hexdigest()
+    if ALPHABETS.get(builder.name, checksum) != checksum:
+        raise ValueError("the names of its alphabets are others")
 
     def shrink(example):
         ink = 255.0 - tf.cast(example["image"][..., :1], tf.float32)
@@ -103,23 +115,17 @@ def _decode(builder, size):
             example["alphabet_char_id"],
         )
 
-    try:
-        for split in ("train", "test"):
-            # In file order, so that the array does not depend on anything but the files.
-            dataset = builder.as_dataset(split=split, shuffle_files=False)
-            batches = dataset.map(shrink, num_parallel_calls=2).batch(256)
-            for batch in batches.as_numpy_iterator():
-                for image, label, alphabet, character in zip(*batch, strict=True):
-                    if filled[label] < DRAWINGS:
-                        images[label, filled[label]] = image
-                    filled[label] += 1
-                    names[label] = f"{alphabets.int2str(alphabet)}/character{character + 1:02d}"
-                    evaluation[label] = split == "test"
-    except (tf.errors.OpError, OSError) as error:
-        raise DatasetError(
-            f"{builder.name} in {builder.data_dir} is damaged: {error}\n"
-            "Delete that folder and prepare it again."
-        ) from error
+    for split in ("train", "test"):
+        # In file order, so that the array does not depend on anything but the files.
+        dataset = builder.as_dataset(split=split, shuffle_files=False)
+        batches = dataset.map(shrink, num_parallel_calls=2).batch(256)
+        for batch in batches.as_numpy_iterator():
+            for image, label, alphabet, character in zip(*batch, strict=True):
+                if filled[label] < DRAWINGS:
+                    images[label, filled[label]] = image
+                filled[label] += 1
+                names[label] = f"{alphabets.int2str(alphabet)}/character{character + 1:02d}"
+                evaluation[label] = split == "test"
     if not (filled == DRAWINGS).all():
         wrong = int(np.argmax(filled != DRAWINGS))
         raise DatasetError(
@@ -127,41 +133,4 @@ def _decode(builder, size):
             f"{names[wrong] or wrong} has {filled[wrong]} drawings instead of {DRAWINGS}. "
             "Delete that folder and prepare it again."
         )
-    return Characters(builder.name, images, names, evaluation)
-
-
-def _cache_files(builder, size):
-    """Where the decoded array may lie: beside the data, else in the user's cache folder."""
-    name = f"meta_keras-{builder.name}-{builder.version}-{size}.npz"
-    user = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    place = hashlib.sha256(str(pathlib.Path(builder.data_dir).resolve()).encode()).hexdigest()[:12]
-    return [pathlib.Path(builder.data_dir) / name, user / "meta_keras" / place / name]
-
-
-def _read_cache(file, dataset, fingerprint):
-    try:
-        with np.load(file, allow_pickle=False) as cached:
-            if str(cached["fingerprint"]) != fingerprint:
-                return None
-            return Characters(dataset, cached["images"], cached["names"], cached["evaluation"])
-    except (FileNotFoundError, PermissionError):
-        return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        logging.warning("Ignoring the damaged cache %s (%s).", file, error)
-        return None
-
-
-def _write_cache(file, characters, fingerprint):
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as part:
-            np.savez(
-                part,
-                fingerprint=np.array(fingerprint),
-                images=characters.images,
-                names=characters.names,
-                evaluation=characters.evaluation,
-            )
-    except OSError:
-        return False
-    return True
+    return {"images": images, "names": names, "evaluation": evaluation}

@@ -10,6 +10,7 @@ from PIL import Image
 from meta_keras.data.characters import Characters
 from meta_keras.data.ink import read_picture
 from meta_keras.errors import DatasetError, PictureError
+from meta_keras.texts import printable
 
 # What often lies beside pictures and is none; other files could be meant as pictures.
 NO_PICTURES = (
@@ -139,23 +140,26 @@ def load_folder(data_dir, size=28, at_least=1, because=""):
         DatasetError: the folder is missing or holds no class with enough pictures.
     """
     because = f" ({because})" if because else ""
-    classes = {}
+    classes, counts = {}, {}
     found, skipped = class_folders(data_dir)
     for name, files in found.items():
         images, _, unreadable = read_pictures(files, size)
         skipped += unreadable
+        counts[name] = len(images)
         if len(images) < max(at_least, 1):
             logging.warning(
                 "Left out class %s: it has %d pictures, %d are needed%s.",
-                name, len(images), at_least, because,
+                printable(name), len(images), at_least, because,
             )  # fmt: skip
         else:
             classes[name] = images
     for file, reason in skipped:
-        logging.warning("Skipped %s: %s.", file, reason)
+        logging.warning("Skipped %s: %s.", printable(file), reason)
     if not classes:
+        name, most = max(counts.items(), key=lambda item: item[1])
         raise DatasetError(
-            f"{data_dir} holds no class with the {at_least} pictures it needs{because}."
+            f"{data_dir} holds no class with the {at_least} pictures it needs{because}: the "
+            f"largest, {name!r}, has {most}."
         )
     most = max(map(len, classes.values()))
     drawings = np.zeros((len(classes), most, size, size), np.uint8)

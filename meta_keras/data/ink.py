@@ -8,22 +8,24 @@ may touch the edges of the picture; a line not thicker than a tenth of the chara
 fall on the paper if they are lighter than the ink.
 """
 
-import math
+import contextlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from meta_keras.data.pixels import CONTRAST, read_pixels
 from meta_keras.errors import PictureError
 
-WORKING_SIDE = 512  # Larger pictures are reduced to it first, which averages their noise.
 SMALLEST_SIDE = 8
 WINDOWS = 8  # A line is narrower than this part of the picture's longer side.
-CONTRAST = 16  # Grey levels of 255 between ink and paper at least.
 EXTENT = 19 / 28  # The longer side of the ink in the finished picture.
+ALIKE = 0.75  # What colours and transparency show must be at least that alike.
 
 
 def read_picture(file, size=28):
     """Reads a picture of one character.
+
+    Where the colours do not tell ink from paper, as with white ink on nothing, transparency does.
 
     Args:
         file: path of a PNG, JPEG, BMP, GIF (first frame) or whatever else Pillow reads, of any
@@ -34,34 +36,64 @@ def read_picture(file, size=28):
         uint8 `[size, size]`, ink 255 on paper 0, sized and placed as Omniglot's drawings are.
 
     Raises:
-        PictureError: the file is damaged, no picture, too small or blank, or its line too thick.
+        PictureError: the file is no regular file, damaged, no picture, too small, too large or
+            blank; its line is too thick; or its colours show another character than its
+            transparency.
     """
+    pixels = read_pixels(file)
     try:
-        return np.uint8(np.rint(255 * centre(find_ink(_read_grey(file)), size)))
+        return np.uint8(np.rint(255 * _read(pixels, size)))
     except ValueError as error:
         raise PictureError(str(error)) from error
 
 
-def _read_grey(file):
-    """The luminance of a picture, float32 `[H, W]` in [0, 255], at most 512 a side."""
+def _read(pixels, size):
+    """The ink of `Pixels`, float32 `[size, size]` in [0, 1]."""
     try:
-        with Image.open(file) as image:
-            image = ImageOps.exif_transpose(image)
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            deep = image.mode.startswith(("I", "F"))  # Those have more than 8 bits.
-            if not deep:
-                image = image.convert("L")
-            grey = np.asarray(image, np.float32)
-    except Exception as error:  # Pillow meets damage with many kinds of exception.
-        raise PictureError(f"damaged or not a picture ({error})") from error
-    if not np.isfinite(grey).all():
-        raise PictureError("has values that are not numbers")
-    if deep and grey.max() > 0:  # No file says what white is: 1, 4095, 65535, ...
-        grey = 255 * (grey / grey.max())
-    factor = math.ceil(max(grey.shape) / WORKING_SIDE)
-    return np.asarray(Image.fromarray(grey).reduce(factor))
+        by_colour = centre(_ink_by_colour(pixels), size)
+    except ValueError as problem:
+        if pixels.opacity is None:
+            raise
+        try:
+            return centre(find_ink(255 - pixels.opacity), size)
+        except ValueError as error:
+            raise ValueError(f"colours: {problem}; transparency: {error}") from error
+    if pixels.opacity is None:
+        return by_colour
+    try:
+        ink = find_ink(255 - pixels.opacity)
+    except ValueError:
+        return by_colour
+    if pixels.opacity[ink > 0.5].mean() < pixels.opacity[ink <= 0.5].mean():
+        return by_colour  # A transparent margin, say.
+    by_opacity = centre(ink, size)
+    # Where the edge has several colours it is no paper's: the ink itself is coloured.
+    if pixels.is_edge_plain and _likeness(by_colour, by_opacity) < ALIKE:
+        raise ValueError(
+            "its colours and its transparency show different characters; save it on plain paper, "
+            "without transparency"
+        )
+    return by_opacity
+
+
+def _ink_by_colour(pixels):
+    try:
+        return find_ink(pixels.brightness)
+    except ValueError:
+        if pixels.hue is None:
+            raise
+        with contextlib.suppress(ValueError):
+            return find_ink(pixels.hue)
+        raise
+
+
+def _likeness(ink, other):
+    """The cosine of the angle between two pictures, blurred, as one's line may be thicker."""
+    ink, other = (
+        np.asarray(Image.fromarray(picture).resize((14, 14), Image.BOX), np.float32).ravel()
+        for picture in (ink, other)
+    )
+    return ink @ other / (np.linalg.norm(ink) * np.linalg.norm(other))
 
 
 def find_ink(grey):

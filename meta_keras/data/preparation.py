@@ -3,6 +3,7 @@
 TFDS is imported only when a data set is opened.
 """
 
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -45,12 +46,41 @@ def open_builder(dataset, data_dir=None):
     """
     if dataset not in BUILDERS:
         raise SettingError(f"dataset must be one of {sorted(BUILDERS)}, got {dataset!r}.")
+    return opened(dataset, BUILDERS[dataset], data_dir)
+
+
+def opened(dataset, make, data_dir=None):
+    """A data set's builder, as `make` makes it of its TFDS folder.
+
+    Args:
+        dataset: what to call it in messages.
+        make: function of a path, or of None for TFDS' own default.
+        data_dir: TFDS folder; TFDS' own default if None.
+
+    Raises:
+        DatasetError: what lies in the folder cannot be opened.
+    """
     try:
-        return BUILDERS[dataset](os.path.expanduser(data_dir) if data_dir else None)
+        return make(os.path.expanduser(data_dir) if data_dir else None)
     except Exception as error:  # TFDS meets a damaged folder with many kinds of exception
         raise DatasetError(
             f"The {dataset} data in {data_dir or 'the TFDS folder'} cannot be opened ({error}). "
             "Delete that copy, or name another `data_dir`."
+        ) from error
+
+
+@contextlib.contextmanager
+def naming_damage(builder):
+    """What goes wrong while prepared data are read becomes a `DatasetError` that names them."""
+    try:
+        yield
+    except (DatasetError, MemoryError):
+        raise
+    except Exception as error:  # TFDS and TensorFlow meet damage with many kinds of exception.
+        raise DatasetError(
+            f"{builder.name} in {builder.data_dir} is damaged: "
+            f"{str(error) or type(error).__name__}\n"
+            "Delete that folder and prepare it again."
         ) from error
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from meta_keras.data.characters import DRAWINGS
-from meta_keras.data.preparation import prepare
+from meta_keras.data.preparation import naming_damage, opened, prepare
 from meta_keras.errors import DatasetError
 
 SIDE = 105  # of the sheet a trajectory was drawn on
@@ -78,10 +78,10 @@ def load_trajectories(data_dir=None, manual_dir=None):
     """
     from meta_keras.data.strokes_builder import OmniglotStrokes
 
-    builder = OmniglotStrokes(data_dir=data_dir)
+    builder = opened("omniglot_strokes", lambda folder: OmniglotStrokes(data_dir=folder), data_dir)
     prepare(builder, manual_dir)
     found = {}
-    try:
+    with naming_damage(builder):
         for split in ("small1", "small2"):
             for example in builder.as_dataset(split=split).as_numpy_iterator():
                 alphabet = ALPHABETS[example["alphabet"]]
@@ -89,11 +89,6 @@ def load_trajectories(data_dir=None, manual_dir=None):
                 ends = np.flatnonzero(np.diff(example["stroke"])) + 1
                 # Greek and Latin come twice, the same.
                 found.setdefault(name, {})[example["drawer"]] = np.split(example["xy"], ends)
-    except Exception as error:  # TFDS and TensorFlow meet damage with many kinds of exception.
-        raise DatasetError(
-            f"{builder.name} in {builder.data_dir} is damaged: {error}\n"
-            "Delete that folder and prepare it again."
-        ) from error
     for name, trajectories in found.items():
         if len(trajectories) != DRAWINGS:
             raise DatasetError(f"{builder.name}: {name} has {len(trajectories)} trajectories.")

@@ -1,6 +1,6 @@
 """Accuracies of several runs beside published ones."""
 
-from meta_keras.plots.figures import new_figure
+from meta_keras.plots.figures import new_figure, plain
 
 
 def comparison_figure(runs):
@@ -25,7 +25,8 @@ def comparison_figure(runs):
     # For the legend, whichever run comes first.
     axes.errorbar([], [], xerr=[], label="measured", **measured)
     axes.errorbar([], [], xerr=[], label="published", **published)
-    axes.set_yticks(range(len(runs)), [run["name"] for run in runs], fontsize=8)
+    names = ["\n".join(map(plain, run["name"].split("\n"))) for run in runs]
+    axes.set_yticks(range(len(runs)), names, fontsize=8)
     axes.set_ylim(len(runs) - 0.4, -0.6)
     axes.set_xlabel("test accuracy, %, with 95 % interval")
     axes.grid(axis="x", linewidth=0.4)

@@ -1,9 +1,10 @@
 """Classified pictures with the answers, on one sheet."""
 
-from meta_keras.plots.figures import figure_pixels, new_figure
+from meta_keras.plots.figures import figure_pixels, new_figure, plain
 
 COLUMNS = 12
 PICTURES = 2000  # More would not fit into one picture.
+LETTERS = 18  # of a name
 
 
 def contact_sheet(support_images, support_labels, query_images, probabilities, classes, truth):
@@ -24,6 +25,7 @@ def contact_sheet(support_images, support_labels, query_images, probabilities, c
         uint8 `[height, width, 3]`.
     """
     shown = min(len(query_images), PICTURES)
+    classes = [plain(name, LETTERS) for name in classes]
     cells = [
         (image, classes[label], "black", True)
         for image, label in zip(support_images, support_labels, strict=True)
@@ -54,7 +56,6 @@ def contact_sheet(support_images, support_labels, query_images, probabilities, c
             left, right, bottom, top = extent
             axes.plot([left, right, right, left, left], [top, top, bottom, bottom, top], "k", lw=1)
         style = {"fontsize": 7, "color": color, "ha": "center", "va": "top"}
-        # Names are users', in which two "$" are no formula.
-        axes.text(column + 0.5, row + 0.65, name, parse_math=False, **style)
+        axes.text(column + 0.5, row + 0.65, name, **style)
     axes.set(xlim=(0, COLUMNS), ylim=(rows, 0))
     return figure_pixels(figure)

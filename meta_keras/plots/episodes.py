@@ -3,7 +3,7 @@
 import numpy as np
 
 from meta_keras.data import strokes
-from meta_keras.plots.figures import figure_pixels, new_figure
+from meta_keras.plots.figures import figure_pixels, new_figure, plain
 
 
 def predicted_episode_picture(learner, batch):
@@ -89,7 +89,7 @@ def episode_picture(
     for axis in axes.flat:
         axis.set_axis_off()
     figure.suptitle(
-        f"{framed} ({shots} a class, framed) and query, {accuracy:.0%} right", fontsize=9
+        f"{plain(framed)} ({shots} a class, framed) and query, {accuracy:.0%} right", fontsize=9
     )
     for label in range(classes):
         for column, image in enumerate(support[label]):

@@ -5,6 +5,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from meta_keras.files import replacing
+from meta_keras.texts import printable, shortened
 
 
 def new_figure(**arguments):
@@ -15,6 +16,19 @@ def new_figure(**arguments):
     figure = Figure(**arguments)
     FigureCanvasAgg(figure)
     return figure
+
+
+def plain(text, most=60):
+    """A text, which may be a user's, as it is: no formula, on one line and not too long.
+
+    Args:
+        text: anything; its `str` is taken.
+        most: number of characters.
+
+    Returns:
+        A str to give to Matplotlib, in which two dollar signs would be a formula.
+    """
+    return shortened(printable(text), most).replace("$", r"\$")
 
 
 def figure_pixels(figure):

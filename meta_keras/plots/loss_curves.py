@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from meta_keras.plots.figures import new_figure
+from meta_keras.plots.figures import new_figure, plain
 
 
 def loss_curves_figure(optimizers, horizon=None):
@@ -39,7 +39,7 @@ def loss_curves_panels(results):
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis, (description, result) in zip(axes, results.items(), strict=False):
         _draw_loss_curves(axis, result["optimizers"])
-        axis.set_title(description, fontsize=10)
+        axis.set_title(plain(description), fontsize=10)
     for axis in axes[len(results) :]:
         axis.set_axis_off()
     return figure
@@ -67,7 +67,7 @@ def _draw_loss_curves(axes, optimizers, horizon=None):
         above[0] = max(above[0], below[0] + gap)
     for height, name, color in ends:
         place = (1.01 * (len(curve) - 1), np.exp(height))
-        axes.annotate(name, place, color=color, va="center", annotation_clip=False)
+        axes.annotate(plain(name), place, color=color, va="center", annotation_clip=False)
     if horizon is not None and horizon < len(curve):
         axes.axvline(horizon, color="grey", linewidth=0.8, linestyle=":")
         axes.text(horizon, axes.get_ylim()[1], " trained for", fontsize=8, color="grey", va="top")

@@ -2,19 +2,19 @@
 
 import json
 import math
-import numbers
 import pathlib
 
 from meta_keras.errors import SettingError
 from meta_keras.recipes import published
 from meta_keras.recipes.settings import named_settings
+from meta_keras.texts import printable
 
 EXPERIMENTS = ("few_shot", "zero_shot")
 HEAD = ("run", "method", "data", "task", "accuracy, %", "episodes", "min", "published", "remark")
 
 
 def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) < math.inf
 
 
 # What is read of a results.json, and what it must be.
@@ -23,9 +23,9 @@ FIELDS = {
     "dataset": lambda v: isinstance(v, str),
     "split": lambda v: isinstance(v, str),
     "batch_norm": lambda v: isinstance(v, str),
-    "nway": lambda v: isinstance(v, int) and v >= 2,
-    "kshot": lambda v: isinstance(v, int) and v >= 0,
-    "test_episodes": lambda v: isinstance(v, int) and v >= 1,
+    "nway": lambda v: type(v) is int and v >= 2,
+    "kshot": lambda v: type(v) is int and v >= 0,
+    "test_episodes": lambda v: type(v) is int and v >= 1,
     "test_accuracy": lambda v: _is_number(v) and 0 <= v <= 1,
     "test_ci95": lambda v: _is_number(v) and v >= 0,
     "wall_seconds": lambda v: _is_number(v) and v >= 0,
@@ -51,11 +51,13 @@ def read_results(path):
         file = file / "results.json"
         if not file.exists():
             raise NothingToCompare(f"{path} has no results.json (yet)")
+    if file.exists() and not file.is_file():
+        raise SettingError(f"{file} is not a regular file.")
     try:
         results = json.loads(file.read_text())
     except FileNotFoundError as error:
         raise SettingError(f"{file}: there is no such file.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingError(f"{file} cannot be read ({error}).") from error
     if not isinstance(results, dict) or "experiment" not in results:
         raise SettingError(f"{file} is not a results.json of an experiment.")
@@ -67,7 +69,7 @@ def read_results(path):
         if name not in results:
             raise SettingError(f"{file} is damaged: it lacks {name}.")
         if not is_valid(results[name]):
-            raise SettingError(f"{file} is damaged: {name} is {results[name]!r}.")
+            raise SettingError(f"{file} is damaged: {name} is {results[name]!r:.200}.")
     return {**results, "run": file.resolve().parent.name}
 
 
@@ -112,8 +114,9 @@ def point(results):
     """A run as `plots.comparison_figure` draws it."""
     figure, _ = published_figure(results)
     accuracy, ci95 = figure or (None, None)
+    run, method, dataset = (printable(results[name]) for name in ("run", "method", "dataset"))
     return {
-        "name": f"{results['run']} ({results['method']})\n{task(results)}, {results['dataset']}",
+        "name": f"{run} ({method})\n{task(results)}, {dataset}",
         "accuracy": 100 * results["test_accuracy"],
         "ci95": 100 * results["test_ci95"],
         "published": accuracy,

@@ -65,10 +65,17 @@ def load(recipe, begun_with=None):
         nway = train_nway if part == "train" else recipe.nway
         if nway > len(classes):
             name = "nway" if nway == recipe.nway else "train_nway"
-            shares = ", 1/5 of all" if dataset == "folder" and part != "train" else ""
+            shares, wanted = "", ""
+            if dataset == "folder" and part != "train":
+                shares = ", 1/5 of all"
+                _, because = pictures_needed(recipe)
+                wanted = (
+                    f" The folder has {len(characters.names)} classes with enough pictures "
+                    f"({because}); lower `{name}`, or have about {5 * nway} of them."
+                )
             raise SettingError(
                 f"{name}={nway} is more than the {len(classes)} classes of the {part} part of "
-                f"{dataset} (split={recipe.split}{shares})."
+                f"{dataset} (split={recipe.split}{shares}).{wanted}"
             )
     parts = {part: data.gather_classes(characters, classes) for part, classes in split.items()}
     # A user's own pictures may change between two starts.

@@ -6,9 +6,11 @@ import rich.box
 import rich.console
 import rich.table
 
+from meta_keras.texts import printable
+
 
 def print_table(head, rows, stream=None):
-    """Prints a table of texts.
+    """Prints a table of texts. What would break it, in a user's name say, is escaped.
 
     Args:
         head: names of the columns.
@@ -17,11 +19,12 @@ def print_table(head, rows, stream=None):
     """
     table = rich.table.Table(*head, box=rich.box.MARKDOWN)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(printable(cell).replace("|", r"\|") for cell in row))
     # As wide as it is: lines cut to a terminal's width would be no Markdown.
     console = rich.console.Console(
-        width=10_000, color_system=None, markup=False, highlight=False, force_terminal=False
-    )
+        width=10_000, color_system=None, markup=False, emoji=False, highlight=False,
+        force_terminal=False,
+    )  # fmt: skip
     with console.capture() as capture:
         console.print(table)
     lines = filter(None, map(str.strip, capture.get().splitlines()))

@@ -1,5 +1,7 @@
 """Tests of class folders of pictures."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -124,8 +126,30 @@ def test_small_classes_are_named_and_left_out(classes, caplog):
     assert loaded.names.tolist() == ["class1", "class2", "class3", "class4"]
     assert "class0: it has 2 pictures, 3 are needed" in caplog.text
     assert "empty: it has 0 pictures" in caplog.text
-    with pytest.raises(DatasetError, match="no class with the 9 pictures"):
+    with pytest.raises(DatasetError, match="no class with the 9 pictures .*'class2', has 4"):
         load_folder(classes, at_least=9)
+
+
+def test_only_regular_files_are_pictures(classes, caplog):
+    os.mkfifo(classes / "class1" / "pipe.png")
+    (classes / "class1" / "lost.png").symlink_to("nowhere")
+    (classes / "class2" / "zero.png").symlink_to("/dev/zero")
+    loaded = load_folder(classes)
+    assert loaded.images.any(axis=(2, 3)).sum(axis=1).tolist() == [2, 3, 4, 4, 4]
+    assert "class1/pipe.png: not a regular file" in caplog.text
+    assert "class2/zero.png: not a regular file" in caplog.text
+    assert "class1/lost.png: damaged or not a picture (a link to a file that is" in caplog.text
+
+
+def test_names_are_told_on_one_line(classes, caplog):
+    (classes / "class0").rename(classes / "a\nclass\x1b[2J")
+    (classes / "class1" / "b\rad.png").write_bytes(b"nonsense")
+    loaded = load_folder(classes, at_least=3)
+    assert loaded.names.tolist() == ["class1", "class2", "class3", "class4"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[0].startswith(r"Left out class a\nclass\x1b[2J: it has 2 pictures")
+    assert r"class1/b\rad.png: damaged" in messages[1]
+    assert not any(set(message) & set("\n\r\x1b") for message in messages)
 
 
 def test_folders_that_are_none(tmp_path, draw):

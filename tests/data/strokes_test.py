@@ -79,6 +79,9 @@ def test_damaged_data(tiny_zips, tmp_path):
     record.write_bytes(record.read_bytes()[:-300])
     with pytest.raises(DatasetError, match="damaged"):
         load_trajectories(tmp_path / "tfds")
+    next((tmp_path / "tfds").rglob("dataset_info.json")).write_text("{")
+    with pytest.raises(DatasetError, match="omniglot_strokes data in .* cannot be opened"):
+        load_trajectories(tmp_path / "tfds")
 
 
 def test_missing_drawer(tiny_zips, tmp_path, monkeypatch):

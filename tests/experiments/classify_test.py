@@ -1,7 +1,9 @@
 """Tests of the command line that classifies a user's own pictures."""
 
 import csv
+import os
 import pathlib
+import resource
 import subprocess
 import sys
 
@@ -33,10 +35,12 @@ def folders(tmp_path):
 def call(folders):
     """Function `(*flags)` that runs the program in a process of its own."""
 
-    def call(*arguments):
+    def call(*arguments, limits=None):
         paths = [f"--{name}={folders / name}" for name in ("support", "query", "output")]
         command = [sys.executable, "-m", "experiments.classify", *paths, *arguments]
-        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+        return subprocess.run(
+            command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, preexec_fn=limits
+        )
 
     return call
 
@@ -55,6 +59,19 @@ def test_output_and_exit_code(folders, call):
     ]
     with open(output / "predictions.csv", newline="", encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == 6
+
+
+def test_full_disk(folders, call):
+    """No file grows beyond 4 KB: nothing new is written, and what was there stays."""
+    (folders / "output").mkdir()
+    (folders / "output" / "predictions.csv").write_text("of before")
+    os.mkfifo(folders / "query" / "pipe.png")  # It is not waited for.
+    done = call(limits=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert f"Skipped {folders / 'query' / 'pipe.png'}: not a regular file." in done.stderr
+    words = f"UsageError: --output={folders / 'output'} cannot be written: File too large."
+    assert words in done.stderr and "Traceback" not in done.stderr
+    assert [file.read_text() for file in (folders / "output").iterdir()] == ["of before"]
 
 
 def test_errors_name_flags(folders, call):

@@ -1,6 +1,8 @@
 """Tests of the comparison through its command line."""
 
 import json
+import os
+import re
 
 import numpy as np
 import pytest
@@ -121,11 +123,14 @@ def test_order_and_duplicates(write, run):
         ("{", "cannot be read"),
         ("[1]", "is not a results.json"),
         ("{}", "is not a results.json"),
+        ("[" * 100_000, "cannot be read"),
+        (b"\xff\xfe", "cannot be read"),
+        ("", "cannot be read"),
     ],
 )
 def test_other_files(run, tmp_path, content, words):
     file = tmp_path / "results.json"
-    file.write_text(content)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(SettingError) as error:
         run(file)
     assert str(file) in str(error.value) and words in str(error.value)
@@ -158,11 +163,43 @@ def test_folder_of_all_runs(write, run, tmp_path, capsys):
         ({"test_accuracy": float("nan")}, "test_accuracy is nan"),
         ({"test_ci95": "0.3"}, "test_ci95 is '0.3'"),
         ({"nway": 1}, "nway is 1"),
+        ({"kshot": True}, "kshot is True"),
+        ({"method": ["maml"]}, "method is "),
+        ({"test_ci95": float("inf")}, "test_ci95 is inf"),
+        ({"wall_seconds": -(10**400)}, "wall_seconds is -1000"),
     ],
 )
 def test_damaged_results(write, run, changes, words):
     with pytest.raises(SettingError, match=f"is damaged.*{words}"):
         run(write("good"), write("bad", **changes))
+
+
+def test_names_of_runs(write, run, tmp_path):
+    """Formulas, ends of lines, columns: neither the plot nor the table breaks."""
+    names = [r"$\frac$", "a|b", "two\nlines", "\x1b[2J", os.fsdecode(b"\xff"), "x" * 200]
+    paths = [write(name, test_accuracy=0.9 - i / 100) for i, name in enumerate(names)]
+    table = [line for line in run(*paths).splitlines() if line.startswith("|")][2:]
+    shown = [re.split(r"(?<!\\)\|", line)[1].strip() for line in table]
+    assert shown == [
+        r"$\frac$", r"a\|b", r"two\nlines", r"\x1b[2J", r"\udcff", "x" * 200
+    ]  # fmt: skip
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_paths_are_told_on_one_line(write, tmp_path, capsys):
+    (tmp_path / "un\nfinished").mkdir()
+    plot = tmp_path / os.fsdecode(b"\xff\n.png")
+    values = program.parse(compare.define_flags, [f"--plot={plot}"])
+    compare.main(values, [str(write("it")), str(tmp_path / "un\nfinished")])
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1] == rf"Plot: {tmp_path}/\udcff\n.png" and plot.is_file()
+    assert r"un\nfinished has no results.json" in printed.err
+
+
+def test_a_pipe_is_not_waited_for(run, tmp_path):
+    os.mkfifo(tmp_path / "results.json")
+    with pytest.raises(SettingError, match="results.json is not a regular file"):
+        run(tmp_path)
 
 
 def test_nothing_to_compare(run):

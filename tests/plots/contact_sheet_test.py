@@ -33,3 +33,13 @@ def test_names_of_classes_are_no_formulas():
         for name in (r"$\frac$", "$a$", "a")
     ]
     assert (pixels[1] != pixels[2]).any()  # The signs are drawn.
+
+
+def test_long_names_stay_in_their_columns():
+    rng = np.random.default_rng(0)
+    images, probabilities = rng.uniform(size=(2, 8, 8, 1)), np.eye(2)
+    for name in ("m" * 255, "a\nb", "\udcff\x1b"):
+        picture = contact_sheet(
+            images, np.arange(2), images, probabilities, [name, "b"], np.arange(2)
+        )
+        assert picture[45:, 320:].min() > 200  # Below the title nothing but the two columns.

@@ -1,12 +1,13 @@
 """Tests of figures on disk."""
 
 import matplotlib.pyplot
+import matplotlib.text
 import numpy as np
 import pytest
 from PIL import Image
 
 from meta_keras.plots import figure_pixels, save_figure
-from meta_keras.plots.figures import new_figure
+from meta_keras.plots.figures import new_figure, plain
 
 
 @pytest.fixture
@@ -35,3 +36,18 @@ def test_an_unknown_ending_leaves_nothing(figure, tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(OSError):
         save_figure(figure, tmp_path / "missing" / "it.png")
+
+
+@pytest.mark.parametrize("text", ["$", "$a$", r"$\frac$", r"a\$b$", r"\$x^2\$", "a$b$c$", "$$"])
+def test_a_text_is_no_formula(text):
+    figure = new_figure(figsize=(2, 1), dpi=100)
+    shown, literal = figure.text(0.1, 0.5, plain(text)), matplotlib.text.Text(parse_math=False)
+    figure_pixels(figure)  # A formula that is none would raise here.
+    literal.set_text(text)
+    assert shown._preprocess_math(shown.get_text()) == literal._preprocess_math(text)
+
+
+def test_a_text_is_one_short_line():
+    assert plain("a\nb\x1b\udcff") == r"a\nb\x1b\udcff"
+    assert plain("x" * 500, 20) == "x" * 19 + "…"
+    assert plain("дельта 日本") == "дельта 日本"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from meta_keras.plots import loss_curves_figure, loss_curves_panels
+from meta_keras.plots import figure_pixels, loss_curves_figure, loss_curves_panels
 
 
 def test_curves_are_named_where_they_end():
@@ -30,7 +30,11 @@ def test_curves_are_named_where_they_end():
 
 def test_a_panel_for_every_problem():
     curves = {"learned": {"curve": [1.0, 0.5, 0.1], "curve_ci95": [0.1, 0.1, 0.1]}}
-    results = {f"problem {number}": {"optimizers": curves} for number in range(4)}
-    axes = loss_curves_panels(results).axes
-    assert [a.get_title() for a in axes if a.axison] == list(results)
+    results = {f"problem {number}": {"optimizers": curves} for number in range(3)}
+    results[r"$\frac$"] = {"optimizers": {"$^$": curves["learned"]}}
+    figure = loss_curves_panels(results)
+    assert figure_pixels(figure).any()
+    axes = figure.axes
+    titles = [a.get_title() for a in axes if a.axison]
+    assert titles == [*list(results)[:3], r"\$\frac\$"]
     assert len(axes) == 6

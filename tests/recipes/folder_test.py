@@ -101,8 +101,10 @@ def test_bad_settings(make):
         make(data_dir=None)
     with pytest.raises(SettingError, match="split=random"):
         make(split="lake")
-    with pytest.raises(SettingError, match=r"nway=4 is more than the 3 classes.*1/5 of"):
+    with pytest.raises(SettingError, match=r"nway=4 is more than the 3 classes.*1/5 of") as error:
         make(nway=4).data  # noqa: B018
+    assert "has 15 classes with enough pictures (= kshot=1 + test_nquery=2" in str(error.value)
+    assert str(error.value).endswith("lower `nway`, or have about 20 of them.")
 
 
 @pytest.mark.parametrize(
