@@ -7,7 +7,7 @@ import sys
 from absl import app, flags, logging
 
 from experiments import streams
-from meta_keras.errors import SettingError, UserError
+from meta_keras.errors import OutputError, SettingError, UserError
 
 INTERRUPTED = 128  # exit code: this and the number of the signal
 
@@ -38,6 +38,8 @@ def run(main, define, takes_arguments=False):
             if len(argv) > 1 and not takes_arguments:
                 raise SettingError(f"unexpected arguments: {' '.join(argv[1:])}; see --help.")
             found = main(flags.FLAGS, *([argv[1:]] if takes_arguments else []))
+            if streams.lost():
+                raise OutputError(f"Standard output was lost: {streams.lost()}.")
             return found if isinstance(found, int) else 0
         except (UserError, flags.Error) as error:
             kind = "UsageError" if isinstance(error, SettingError) else type(error).__name__

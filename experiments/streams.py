@@ -12,8 +12,8 @@ def set_up():
     """Makes the standard streams bear everything.
 
     Letters that cannot be shown are written as their codes. If whoever reads goes away, as
-    `| head -1` does, the program goes on in silence. A process without the streams gets some to
-    nowhere.
+    `| head -1` does, or there is no room, the program goes on in silence; `lost` tells of the
+    latter. A process without the streams gets some to nowhere.
     """
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)
@@ -24,15 +24,23 @@ def set_up():
             setattr(sys, name, _bearing(stream, number))
 
 
+def lost():
+    """Why output was lost that somebody may have wanted, a text; None if none was."""
+    sys.stdout.flush()
+    return _Unheard.lost
+
+
 class _Unheard(io.FileIO):
     """A file whose content nobody may want to read any more."""
+
+    lost = None
 
     def write(self, data):
         try:
             return super().write(data)
         except OSError as error:
             if error.errno not in NOBODY_READS:
-                raise
+                _Unheard.lost = error.strerror
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)

@@ -29,7 +29,7 @@ def run(recipe, logdir, resume, eval_only, verbose):
     if eval_only and not begun:
         # A run's own weights come first; without a run there must be a preset.
         learner, state = untrained or checkpoint.load_best(), checkpoint.state
-    with run_folder.opened(logdir, recipe.identity(), resume, reading=eval_only) as folder:
+    with run_folder.opened(logdir, recipe.identity(), resume, eval_only, say) as folder:
         if not eval_only:
             say(f"Run folder {folder}; pictures of the training: tensorboard --logdir {folder}")
             learner, state = _train(recipe, folder, verbose)

@@ -28,7 +28,7 @@ def run(recipe, logdir, resume, eval_only, verbose):
     preset = recipe.cell() if recipe.preset else None
     settings = recipe.values(decides=True)
     _ = recipe.problems  # may fail, before there is a folder
-    with run_folder.opened(logdir, settings, resume, reading=eval_only) as folder:
+    with run_folder.opened(logdir, settings, resume, eval_only, say) as folder:
         rates = tuned_baselines(recipe, folder, say)
         if preset:
             return _test(recipe, folder, rates, preset, Checkpoint.NEW, logdir, verbose)
@@ -163,9 +163,10 @@ def _checked_rates(rates):
         grid = row.get("grid") if isinstance(row, dict) else None
         if not isinstance(grid, dict) or not all(isinstance(loss, float) for loss in grid.values()):
             raise ValueError(f"{name} has no losses")
-        if row.get("learning_rate") not in baselines.RATES:
-            raise ValueError(f"{name} has learning_rate={row.get('learning_rate')!r}")
-        if not math.isfinite(grid.get(f"{row['learning_rate']:g}", math.nan)):
+        rate = row.get("learning_rate")
+        if not isinstance(rate, float) or rate not in baselines.RATES:
+            raise ValueError(f"{name} has learning_rate={rate!r}")
+        if not math.isfinite(grid.get(f"{rate:g}", math.nan)):
             raise ValueError(f"{name} has no loss at its rate")
     return rates
 

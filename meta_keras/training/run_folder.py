@@ -30,7 +30,7 @@ def saved_settings(logdir):
 
 
 @contextlib.contextmanager
-def opened(logdir, settings, resume=True, reading=False):
+def opened(logdir, settings, resume=True, reading=False, say=terminal.say):
     """The folder of a run, as `open_run` gives it, for this process alone.
 
     What killed processes left half written is removed. A full disk ends the body with an error
@@ -39,6 +39,7 @@ def opened(logdir, settings, resume=True, reading=False):
     Args:
         logdir, settings, resume: as for `open_run`.
         reading: whether the run is only tested, which may be done while another process trains.
+        say: function of a text for the user.
 
     Raises:
         RunInUse: another process is training in the folder.
@@ -55,7 +56,7 @@ def opened(logdir, settings, resume=True, reading=False):
         except RunInUse:
             if not reading or saved_settings(folder) is None:
                 raise
-            terminal.say(f"Another process is training in {folder}: testing its best so far.")
+            say(f"Another process is training in {folder}: testing its best so far.")
         yield open_run(logdir, settings, resume)
 
 

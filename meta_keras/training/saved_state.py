@@ -38,7 +38,10 @@ def read(checkpoint):
         ValueError: it is damaged, or that of another checkpoint.
         OSError: it cannot be read.
     """
-    state = files.read_json(checkpoint / "state.json")
+    try:
+        state = files.read_json(checkpoint / "state.json")
+    except ValueError as error:
+        raise ValueError(f"state.json: {error}") from error
     for key, is_valid in FIELDS.items():
         if key not in state and key in NEEDED:
             raise ValueError(f"state.json lacks {key}")
@@ -73,7 +76,7 @@ FIELDS = {
     "epoch": _is_count,
     "best_epoch": _is_count,
     "best": lambda value: value is None or (_is_number(value) and not math.isnan(value)),
-    "seconds": lambda value: _is_number(value) and value >= 0,
+    "seconds": lambda value: _is_number(value) and 0 <= value < math.inf,
     "sha256": _is_digest,
     "best_sha256": _is_digest,
     "run": lambda value: value is None or _is_digest(value),

@@ -8,8 +8,8 @@ import sys
 def say(*lines, stream=None):
     """Prints lines; a training must not die of it.
 
-    Letters that the terminal cannot show are replaced by their codes, and if nobody reads any
-    more, nothing is printed.
+    Letters that the terminal cannot show are replaced by their codes, and what cannot be written,
+    such as to a pipe that nobody reads any more, is not.
 
     Args:
         *lines: texts.
@@ -20,7 +20,7 @@ def say(*lines, stream=None):
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
     for line in lines:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             shown = str(line).encode(encoding, "backslashreplace").decode(encoding)
             print(shown, file=stream, flush=True)
 
