@@ -1,15 +1,25 @@
 """What every program shares: its flags, errors that name flags, exit codes."""
 
 import re
+import signal
 import sys
 
 from absl import app, flags, logging
 
-from meta_keras.errors import SettingError, UserError
+from experiments import streams
+from meta_keras.errors import OutputError, SettingError, UserError
+
+INTERRUPTED = 128  # exit code: this and the number of the signal
+
+
+class Terminated(BaseException):
+    """The process is asked to end; the argument is the signal's number."""
 
 
 def run(main, define, takes_arguments=False):
     """Runs an absl program; a user's mistake ends it with a message and exit code 2.
+
+    Standard output may be closed, or unable to show all letters: see `streams.set_up`.
 
     Args:
         main: function of the `FlagValues` (and of the list of arguments that are not flags). If it
@@ -18,27 +28,44 @@ def run(main, define, takes_arguments=False):
         takes_arguments: whether `main` takes arguments.
     """
     define(flags.FLAGS)
+    streams.set_up()
 
     def guarded(argv):
         logging.use_absl_handler()
         logging.set_verbosity(logging.WARNING)
+        _end_in_words()
         try:
             if len(argv) > 1 and not takes_arguments:
                 raise SettingError(f"unexpected arguments: {' '.join(argv[1:])}; see --help.")
             found = main(flags.FLAGS, *([argv[1:]] if takes_arguments else []))
+            if streams.lost():
+                raise OutputError(f"Standard output was lost: {streams.lost()}.")
             return found if isinstance(found, int) else 0
         except (UserError, flags.Error) as error:
             kind = "UsageError" if isinstance(error, SettingError) else type(error).__name__
             message = in_flags(str(error), list(flags.FLAGS))
             print(f"\n{kind}: {message}", file=sys.stderr)
             sys.exit(2)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Terminated) as stop:
             print(
                 "\nStopped. The same command continues from the last checkpoint.", file=sys.stderr
             )
-            sys.exit(130)
+            number = stop.args[0] if isinstance(stop, Terminated) else signal.SIGINT
+            sys.exit(INTERRUPTED + number)
 
     app.run(guarded)
+
+
+def _end_in_words():
+    """Lets SIGTERM and SIGHUP end the program with a message, unless they are ignored."""
+
+    def terminate(number, frame):
+        raise Terminated(number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, terminate)
 
 
 def parse(define, arguments):

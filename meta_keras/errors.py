@@ -32,5 +32,17 @@ class CheckpointError(UserError):
     """A checkpoint that cannot be read."""
 
 
+class OutputError(UserError, OSError):
+    """A file cannot be written, such as on a full disk; what was written before is whole."""
+
+
+class RunInUse(UserError):
+    """Another process is training in the run's folder."""
+
+
+class RunStopped(UserError):
+    """A signal has stopped a training after a checkpoint; the same call goes on from there."""
+
+
 class NonFiniteLoss(UserError):
     """Training met a loss that is not a number."""

@@ -7,10 +7,9 @@ A preset is a folder with `learner.keras` (a whole Keras model without its optim
 import json
 import pathlib
 
-import keras
-
 from meta_keras import files
 from meta_keras.errors import PresetError
+from meta_keras.presets import model_file
 
 MODEL_FILE = "learner.keras"
 CARD_FILE = "card.json"
@@ -38,16 +37,17 @@ def find_preset(preset):
 
 
 def load_preset(preset):
-    """The model of a preset, not compiled.
+    """The model of a preset, not compiled; no code that its file may hold is run.
 
     Raises:
-        PresetError: there is no such preset, or its file is damaged.
+        PresetError: there is no such preset, its file is damaged, or it holds a `Lambda` or
+            classes that are not known.
     """
-    folder = find_preset(preset)
+    file = find_preset(preset) / MODEL_FILE
     try:
-        return keras.models.load_model(folder / MODEL_FILE, compile=False)
-    except Exception as error:  # damage shows as zip, HDF5, JSON or value errors
-        raise PresetError(f"preset={str(preset)!r} cannot be loaded: {error}") from error
+        return model_file.load(file)
+    except model_file.UnreadableModel as error:
+        raise PresetError(f"preset={str(preset)!r} cannot be loaded: {file} {error}.") from error
 
 
 def preset_card(preset):
@@ -58,7 +58,7 @@ def preset_card(preset):
     """
     file = find_preset(preset) / CARD_FILE
     try:
-        return json.loads(file.read_text())
+        return files.read_json(file)
     except (OSError, ValueError) as error:
         raise PresetError(f"preset={str(preset)!r}: {file} cannot be read ({error}).") from error
 
@@ -73,6 +73,7 @@ def save_preset(model, path, card=None):
 
     Raises:
         PresetError: `path` exists and is not an empty folder.
+        OutputError: the disk is full, or the folder cannot be written.
     """
     folder = pathlib.Path(path).expanduser()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -80,5 +81,5 @@ def save_preset(model, path, card=None):
     folder.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(folder) as part:
         part.mkdir()
-        model.save(part / MODEL_FILE, include_optimizer=False)
+        model_file.save(model, part / MODEL_FILE)
         (part / CARD_FILE).write_text(json.dumps(card or {}, indent=1) + "\n")

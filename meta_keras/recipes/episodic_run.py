@@ -6,16 +6,18 @@ import keras
 
 from meta_keras import files, metrics
 from meta_keras.errors import SettingError
-from meta_keras.training import run_folder, runtime, summaries
+from meta_keras.training import lock, run_folder, runtime, summaries, terminal
 from meta_keras.training.checkpoint import Checkpoint
 from meta_keras.training.fit import fit
 
 
 def run(recipe, logdir, resume, eval_only, verbose):
     """See `EpisodicRecipe.fit`."""
-    say = print if verbose else (lambda *_: None)
+    say = terminal.say if verbose else (lambda *_: None)
     runtime.set_up(recipe.seed, recipe.meta_batch, recipe.jit_compile)
     logdir = pathlib.Path(logdir or recipe.default_logdir(eval_only)).expanduser()
+    if not eval_only:
+        lock.refuse_if_locked(logdir)  # before the work of loading data
     begun = run_folder.saved_settings(logdir)
     if eval_only and not begun and not recipe.preset and not (logdir / "best.keras").exists():
         raise SettingError(f"`eval_only`: there are no trained weights in logdir={logdir}.")
@@ -27,14 +29,13 @@ def run(recipe, logdir, resume, eval_only, verbose):
     if eval_only and not begun:
         # A run's own weights come first; without a run there must be a preset.
         learner, state = untrained or checkpoint.load_best(), checkpoint.state
-    folder = run_folder.open_run(logdir, recipe.identity(), resume)
-    if not eval_only:
-        say(f"Run folder {folder}; pictures of the training: tensorboard --logdir {folder}")
-        learner, state = _train(recipe, folder, verbose)
-    elif begun:
-        checkpoint, _ = Checkpoint.resume(folder / "checkpoints")
-        learner, state = checkpoint.load_best(), checkpoint.state
-    return _test(recipe, folder, learner, state, logdir, say)
+    with run_folder.opened(logdir, recipe.identity(), resume, eval_only, say) as folder:
+        if not eval_only:
+            say(f"Run folder {folder}; pictures of the training: tensorboard --logdir {folder}")
+            learner, state = _train(recipe, folder, verbose)
+        elif begun:
+            learner, state = Checkpoint.trained(folder / "checkpoints")
+        return _test(recipe, folder, learner, state, logdir, say)
 
 
 def _train(recipe, folder, verbose):
@@ -59,7 +60,7 @@ def _train(recipe, folder, verbose):
         ),
         epochs=recipe.train_episodes // recipe.interval,
         updates=updates,
-        validation=lambda: recipe.episodes("validation").cache(),
+        validation=lambda count: recipe.episodes("validation", count).cache(),
         callbacks=lambda: [callback()],
         unit="episode",
         units_per_update=recipe.meta_batch,

@@ -1,6 +1,7 @@
 """What is told of a learned optimizer beside its baselines: tables and cards."""
 
 from meta_keras.training.tables import print_table
+from meta_keras.training.terminal import say
 
 
 def print_losses(table, columns, tuned_for):
@@ -21,10 +22,10 @@ def print_losses(table, columns, tuned_for):
         ]
         for name, row in table.items()
     ]
-    print()
+    say("")
     print_table(head, rows)
     if max(columns) > tuned_for:
-        print(f"All rates are tuned for the loss after {tuned_for} steps.", flush=True)
+        say(f"All rates are tuned for the loss after {tuned_for} steps.")
 
 
 def print_transfer(description, result):
@@ -34,7 +35,7 @@ def print_transfer(description, result):
         description: the problem in words.
         result: as `baselines.compare_on` gives it.
     """
-    print(f"\nNot trained for: {description}; the learned optimizer is {result['verdict']}.")
+    say(f"\nNot trained for: {description}; the learned optimizer is {result['verdict']}.")
     print_losses(result["optimizers"], [result["steps"]], result["steps"])
 
 

@@ -1,6 +1,6 @@
 """A run of the learned optimizer's recipe: tunes baselines, trains, compares."""
 
-import json
+import math
 import pathlib
 
 from meta_keras import files, plots
@@ -8,7 +8,7 @@ from meta_keras.errors import SettingError
 from meta_keras.optimizers import LearnedOptimizer, baselines
 from meta_keras.problems import mnist_transfer_set
 from meta_keras.recipes import optimizer_report
-from meta_keras.training import run_folder, runtime
+from meta_keras.training import lock, run_folder, runtime, terminal
 from meta_keras.training.checkpoint import Checkpoint
 from meta_keras.training.fit import fit
 from meta_keras.training.optimizer_summaries import OptimizationSummaries
@@ -16,31 +16,37 @@ from meta_keras.training.optimizer_summaries import OptimizationSummaries
 
 def run(recipe, logdir, resume, eval_only, verbose):
     """See `CoordinatewiseLSTM.fit`."""
-    say = print if verbose else (lambda *_: None)
+    say = terminal.say if verbose else (lambda *_: None)
     runtime.set_up(recipe.seed)
     logdir = pathlib.Path(logdir or recipe.default_logdir()).expanduser()
     if recipe.preset and not eval_only:
         raise SettingError(f"preset={recipe.preset} can only be tested: add `eval_only`.")
     if eval_only and not recipe.preset and not run_folder.saved_settings(logdir):
         raise SettingError(f"`eval_only`: there is no trained optimizer in {logdir}.")
+    if not eval_only:
+        lock.refuse_if_locked(logdir)  # before the work of loading data
     preset = recipe.cell() if recipe.preset else None
-    problems = recipe.problems
-    folder = run_folder.open_run(logdir, recipe.values(decides=True), resume)
-    rates = tuned_baselines(recipe, folder, say)
-    state = Checkpoint.NEW
-    if preset:
-        cell = preset
-    elif eval_only:
-        checkpoint, _ = Checkpoint.resume(folder / "checkpoints", "val_loss")
-        cell, state = checkpoint.load_best().cell, checkpoint.state
-    else:
-        say(f"Learning to optimize {recipe.problem}; run folder {folder}")
-        cell, state = _train(recipe, folder, rates, verbose)
+    settings = recipe.values(decides=True)
+    _ = recipe.problems  # may fail, before there is a folder
+    with run_folder.opened(logdir, settings, resume, eval_only, say) as folder:
+        rates = tuned_baselines(recipe, folder, say)
+        if preset:
+            return _test(recipe, folder, rates, preset, Checkpoint.NEW, logdir, verbose)
+        if eval_only:
+            best, state = Checkpoint.trained(folder / "checkpoints", "val_loss")
+        else:
+            say(f"Learning to optimize {recipe.problem}; run folder {folder}")
+            best, state = _train(recipe, folder, rates, verbose)
+        return _test(recipe, folder, rates, best.cell, state, logdir, verbose)
+
+
+def _test(recipe, folder, rates, cell, state, logdir, verbose):
+    say = terminal.say if verbose else (lambda *_: None)
     say(f"Testing on {recipe.test_runs} fresh optimizations ...")
     table = baselines.curve_table(
         cell,
         rates,
-        problems.test,
+        recipe.problems.test,
         baselines.seeds("test", recipe.test_runs),
         recipe.steps,
         recipe.test_steps,
@@ -66,7 +72,7 @@ def run(recipe, logdir, resume, eval_only, verbose):
     }
     files.write_json(folder / "results.json", results)
     say(f"Results: {folder / 'results.json'}; the curves: {folder / 'curves.png'}")
-    if not preset:
+    if not recipe.preset:
         card = optimizer_report.card_of(results, recipe.values(decides=True))
         with files.replacing(folder / "optimizer") as part:
             LearnedOptimizer(cell).save_to_preset(part, card)
@@ -86,7 +92,7 @@ def _progress(recipe, epochs):
 
 
 def _train(recipe, folder, rates, verbose):
-    """Trains or continues to the end; the best cell and the last checkpoint's state."""
+    """Trains or continues to the end; the best trainer and the last checkpoint's state."""
 
     def set_problems(trainer):
         trainer.problem = recipe.training_problem
@@ -99,7 +105,7 @@ def _train(recipe, folder, rates, verbose):
         lambda start, count: recipe.episodes("train", count, start),
         epochs=recipe.optimizations // recipe.interval,
         updates=recipe.updates,
-        validation=lambda: recipe.episodes("validation"),
+        validation=lambda count: recipe.episodes("validation", count),
         callbacks=lambda: [
             OptimizationSummaries(
                 folder,
@@ -118,32 +124,51 @@ def _train(recipe, folder, rates, verbose):
         on_resume=set_problems,
         verbose=verbose,
     )
-    return best.cell, state
+    return best, state
 
 
 def _picture(table, horizon):
     return plots.figure_pixels(plots.loss_curves_figure(table, horizon))
 
 
-def tuned_baselines(recipe, folder, say=print):
+def tuned_baselines(recipe, folder, say=terminal.say):
     """The baselines with their tuned rates; tuned once for a run's folder.
 
     A folder without a checkpoint may be used for another problem: all that decides the rates
-    is part of the key.
+    is part of the key. A damaged file is made anew.
     """
     file = folder / "baselines.json"
     decisive = ("problem", "variant", "steps", "seed", "validation_runs", "test_runs")
     key = {name: getattr(recipe, name) for name in decisive}
     if file.exists():
-        saved = json.loads(file.read_text())
-        if {name: saved.get(name) for name in key} == key:
-            return saved["baselines"]
+        try:
+            saved = files.read_json(file)
+            if {name: saved.get(name) for name in key} == key:
+                return _checked_rates(saved.get("baselines"))
+        except (OSError, ValueError) as error:
+            say(f"{file} is damaged ({error}) and made anew.")
     say("Tuning the learning rate of every baseline ...")
     found = baselines.tuned_baselines(
         recipe.problems.validation, recipe.steps, recipe.validation_runs, recipe.test_runs
     )
     files.write_json(file, {**key, "baselines": found})
     return found
+
+
+def _checked_rates(rates):
+    """Baselines as `baselines.tuned_baselines` gives them; raises `ValueError` if they are not."""
+    if not isinstance(rates, dict) or list(rates) != list(baselines.BASELINES):
+        raise ValueError(f"its baselines are not {', '.join(baselines.BASELINES)}")
+    for name, row in rates.items():
+        grid = row.get("grid") if isinstance(row, dict) else None
+        if not isinstance(grid, dict) or not all(isinstance(loss, float) for loss in grid.values()):
+            raise ValueError(f"{name} has no losses")
+        rate = row.get("learning_rate")
+        if not isinstance(rate, float) or rate not in baselines.RATES:
+            raise ValueError(f"{name} has learning_rate={rate!r}")
+        if not math.isfinite(grid.get(f"{rate:g}", math.nan)):
+            raise ValueError(f"{name} has no loss at its rate")
+    return rates
 
 
 def _generalization(recipe, cell, folder, verbose):

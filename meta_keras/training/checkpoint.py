@@ -1,6 +1,5 @@
 """Checkpoints: a run that is killed at any moment goes on exactly."""
 
-import hashlib
 import json
 import pathlib
 import shutil
@@ -10,7 +9,12 @@ import types
 import keras
 
 from meta_keras import files
-from meta_keras.errors import CheckpointError, UserError
+from meta_keras.errors import CheckpointError
+from meta_keras.presets import model_file
+from meta_keras.training import saved_state
+
+KEPT = ("epoch", "best_epoch", "best", "seconds", "best_sha256")
+BEST_FILE = "best.keras"
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -19,7 +23,10 @@ class Checkpoint(keras.callbacks.Callback):
     `folder/<epoch>/` holds `learner.keras` (weights and optimizer) and `state.json`. The folder
     gets its name only when it is complete and is deleted only after its successor is, so at any
     moment at least one checkpoint is whole. The weights of the epoch with the best `monitor` are
-    kept as `best.keras` beside `folder`.
+    kept as `best.keras` beside `folder`; `state.json` names them by their digest. They are written
+    into the checkpoint and moved from there, so that they never belong to another one.
+
+    A run that is stopped within an epoch saves `folder/<epoch>-<updates>/` with `save_within`.
 
     Args:
         folder: path; made when first needed.
@@ -34,7 +41,7 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self.monitor = monitor
         self.folder = pathlib.Path(folder)
-        self.best_file = self.folder.parent / "best.keras"
+        self.best_file = self.folder.parent / BEST_FILE
         self.state = dict(state or self.NEW)
 
     @classmethod
@@ -42,60 +49,149 @@ class Checkpoint(keras.callbacks.Callback):
         """The newest checkpoint: `(callback, compiled model)`, or None if there is none.
 
         Raises:
-            CheckpointError: the newest checkpoint is damaged.
+            CheckpointError: the newest checkpoint or its best weights are damaged.
         """
-        folders = sorted(path for path in pathlib.Path(folder).glob("*") if path.name.isdigit())
-        if not folders:
+        newest = saved_state.newest(folder)
+        if newest is None:
             return None
-        newest = folders[-1]
+        checkpoint = cls._read(newest, monitor)
+        if checkpoint.state["best"] is not None:
+            checkpoint._check_best()
+        checkpoint._settle(newest)
         try:
-            state = json.loads((newest / "state.json").read_text())
-            if _sha256(newest / "learner.keras") != state.pop("sha256"):
+            learner = model_file.load(newest / "learner.keras", compile=True)
+        except model_file.UnreadableModel as error:
+            raise _damaged(newest, f"learner.keras {error}") from error
+        return checkpoint, learner
+
+    @classmethod
+    def trained(cls, folder, monitor="val_accuracy"):
+        """What a run has reached: `(learner, state)`, see `load_best` and the class.
+
+        Only reads, so that another process may be training meanwhile.
+
+        Raises:
+            CheckpointError: there are no trained weights, or they are damaged.
+        """
+        for tries_left in (2, 1, 0):
+            try:
+                newest = saved_state.newest(folder)
+                if newest is None:
+                    return cls(folder).load_best(), dict(cls.NEW)
+                checkpoint = cls._read(newest, monitor, with_learner=False)
+                return checkpoint.load_best(), checkpoint.state
+            except CheckpointError:
+                if not tries_left:
+                    raise
+                time.sleep(0.2)  # Another process may just have replaced them.
+
+    @classmethod
+    def _read(cls, newest, monitor, with_learner=True):
+        try:
+            state = saved_state.read(newest)
+            digest = state.pop("sha256")
+            if with_learner and saved_state.sha256(newest / "learner.keras") != digest:
                 raise ValueError("learner.keras is not the file that was saved")
-            learner = keras.models.load_model(newest / "learner.keras")
-        except UserError:
-            raise
-        except Exception as error:  # damage shows as zip, HDF5, JSON or value errors
-            raise CheckpointError(
-                f"The checkpoint {newest} is damaged ({error}). Delete that folder to start anew, "
-                "or name another one."
-            ) from error
-        return cls(folder, state, monitor), learner
+            if state.pop("run", None) not in (None, _run(newest.parent)):
+                raise ValueError("it is of a run with another flags.json")
+        except (OSError, ValueError) as error:
+            raise _damaged(newest, error) from error
+        return cls(newest.parent, state, monitor)
 
     def load_best(self):
         """The learner with the best weights so far, not compiled.
 
         Raises:
-            CheckpointError: there are none, or their file is damaged.
+            CheckpointError: there are none, or their file is damaged or of another run.
         """
-        if not self.best_file.is_file():
-            raise CheckpointError(f"There are no trained weights: {self.best_file} is missing.")
+        file = self._check_best()
         try:
-            return keras.models.load_model(self.best_file, compile=False)
-        except Exception as error:  # damage shows as zip, HDF5, JSON or value errors
-            raise CheckpointError(f"{self.best_file} is damaged ({error}).") from error
+            return model_file.load(file)
+        except model_file.UnreadableModel as error:
+            raise CheckpointError(f"{file} {error}. {ADVICE}") from error
+
+    def _check_best(self):
+        """The file of the best weights, which is still in its checkpoint or has been moved."""
+        inner = self.folder / saved_state.name(self.state["epoch"]) / BEST_FILE
+        file = inner if inner.exists() else self.best_file
+        if not file.is_file():
+            raise CheckpointError(f"There are no trained weights: {self.best_file} is missing.")
+        # Runs of version 0.1 did not write down the digest.
+        if saved_state.sha256(file) != self.state.get("best_sha256", saved_state.sha256(file)):
+            raise CheckpointError(
+                f"{file} is damaged or of another run: it is not the file that the newest "
+                f"checkpoint names. {ADVICE}"
+            )
+        return file
 
     def on_train_begin(self, logs=None):
         self._began = time.monotonic() - self.state["seconds"]
 
+    def on_epoch_begin(self, epoch, logs=None):
+        # Keras has just set them to zero.
+        values = self.state.pop("metrics", [])
+        for variable, value in zip(self.model.metrics_variables, values, strict=bool(values)):
+            variable.assign(value)
+
     def on_epoch_end(self, epoch, logs=None):
-        self.state.update(epoch=epoch + 1, seconds=time.monotonic() - self._began)
+        self.state = {key: self.state[key] for key in KEPT if key in self.state}
+        self.state["epoch"] = epoch + 1
         value, best = float(logs[self.monitor]), self.state["best"]
-        if best is None or (value < best if "loss" in self.monitor else value > best):
+        is_best = best is None or (value < best if "loss" in self.monitor else value > best)
+        if is_best:
             self.state.update(best_epoch=epoch + 1, best=value)
-            with files.replacing(self.best_file) as part:
-                self.model.save(part, include_optimizer=False)
+        self._save(is_best)
+
+    def save_within(self, updates, logs):
+        """Saves a run that stops after some updates of an epoch.
+
+        Args:
+            updates: how many, at least 1.
+            logs: what Keras has reported after the last.
+        """
+        values = [variable.numpy().tolist() for variable in self.model.metrics_variables]
+        logs = {name: float(value) for name, value in logs.items()}
+        self.state.update(updates=updates, metrics=values, logs=logs)
+        self._save()
+
+    def _save(self, is_best=False):
+        self.state["seconds"] = time.monotonic() - self._began
         self.folder.mkdir(parents=True, exist_ok=True)
-        newest = self.folder / f"{epoch + 1:06d}"
+        newest = self.folder / saved_state.name(self.state["epoch"], self.state.get("updates", 0))
         with files.replacing(newest) as part:
             part.mkdir()
             self.model.save(part / "learner.keras")
-            state = {**self.state, "sha256": _sha256(part / "learner.keras")}
+            if is_best:
+                model_file.save(self.model, part / BEST_FILE)
+                self.state["best_sha256"] = saved_state.sha256(part / BEST_FILE)
+            digest = saved_state.sha256(part / "learner.keras")
+            state = {**self.state, "sha256": digest, "run": _run(self.folder)}
             (part / "state.json").write_text(json.dumps(state))
-        for older in self.folder.iterdir():
-            if older != newest:
-                shutil.rmtree(older, ignore_errors=True)
+        self._settle(newest)
+
+    def _settle(self, newest):
+        """Moves the best weights out of a checkpoint that is whole and deletes those before it."""
+        if (newest / BEST_FILE).exists():
+            files.move(newest / BEST_FILE, self.best_file)
+        for other in saved_state.found(self.folder):
+            if saved_state.order(other) < saved_state.order(newest):
+                shutil.rmtree(other, ignore_errors=True)
 
 
-def _sha256(file):
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+ADVICE = (
+    "Put back the file if there is a copy; else delete the folder of the run to train anew, or "
+    "name another one."
+)
+
+
+def _run(folder):
+    """What names the run whose checkpoints are in a folder: the digest of its settings."""
+    settings = folder.parent / "flags.json"
+    return saved_state.sha256(settings) if settings.exists() else None
+
+
+def _damaged(checkpoint, reason):
+    return CheckpointError(
+        f"The checkpoint {checkpoint} is damaged ({reason}). Delete that folder to go on from the "
+        "one before it, if there is one, or else to start anew; or name another `logdir`."
+    )

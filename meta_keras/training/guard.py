@@ -14,20 +14,23 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
     Args:
         updates_per_epoch: to say where it happened.
+        begun: updates of the first epoch that were done before.
     """
 
-    def __init__(self, updates_per_epoch):
+    def __init__(self, updates_per_epoch, begun=0):
         super().__init__()
         self.updates_per_epoch = updates_per_epoch
-        self.epoch = 0
+        self.begun = begun
+        self.done = 0
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
+        self.done = epoch * self.updates_per_epoch + self.begun
+        self.begun = 0
 
     def on_train_batch_end(self, batch, logs=None):
         # Keras reports the running mean, which stays non-finite once it is.
         if not math.isfinite(logs["loss"]):
-            update = self.epoch * self.updates_per_epoch + batch + 1
+            update = self.done + batch + 1
             raise NonFiniteLoss(f"The loss became {logs['loss']} at update {update}.")
 
     def on_epoch_end(self, epoch, logs=None):

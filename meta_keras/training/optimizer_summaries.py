@@ -38,12 +38,15 @@ class OptimizationSummaries(keras.callbacks.Callback):
         self.updates_per_epoch = updates_per_epoch
         self.baselines = baselines
         self.draw = draw
+        self._curves = None
         self.writers = {
             name: tf.summary.create_file_writer(str(pathlib.Path(logdir) / name))
             for name in ("train", "validation")
         }
 
     def on_train_begin(self, logs=None):
+        if self._curves is not None:  # Keras' fit is called a second time.
+            return
         self._curves = {
             name: _curve(
                 *mean_and_ci95(loss_curves(cell, self.problem, self.seeds, self.model.horizon))

@@ -1,11 +1,12 @@
 """What a terminal shows of a training."""
 
 import math
-import sys
 import time
 
 import keras
 import tqdm
+
+from meta_keras.training import terminal
 
 
 class Progress(keras.callbacks.Callback):
@@ -16,26 +17,29 @@ class Progress(keras.callbacks.Callback):
         total: how many there are in the whole run.
         per_epoch: how many there are between two validations.
         per_update: how many there are in an update.
+        begun: updates of the first epoch that were done before.
         stream: where to write; standard output by default.
     """
 
-    def __init__(self, unit, total, per_epoch, per_update, stream=None):
+    def __init__(self, unit, total, per_epoch, per_update, begun=0, stream=None):
         super().__init__()
         self.unit, self.total = unit, total
         self.per_epoch, self.per_update = per_epoch, per_update
-        self.stream = stream or sys.stdout
+        self.begun = begun
+        self.stream = stream or terminal.output()
         self.rate = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = None
         self.bar = tqdm.tqdm(
             total=self.total,
-            initial=epoch * self.per_epoch,
+            initial=epoch * self.per_epoch + self.begun * self.per_update,
             unit=f" {self.unit}s",
             file=self.stream,
             disable=not self.stream.isatty(),
             leave=False,
         )
+        self.begun = 0
 
     def on_train_batch_end(self, batch, logs=None):
         self.bar.update(self.per_update)
@@ -49,8 +53,7 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
         done = (epoch + 1) * self.per_epoch
-        self.stream.write(self._line(done, logs) + "\n")
-        self.stream.flush()
+        terminal.say(self._line(done, logs), stream=self.stream)
 
     def _line(self, done, logs):
         parts = [

@@ -1,10 +1,11 @@
 """The folder of a run: it belongs to one set of settings, which stand in it."""
 
-import json
+import contextlib
 import pathlib
 
-from meta_keras.errors import SettingError
-from meta_keras.files import writable_folder, write_json
+from meta_keras import files
+from meta_keras.errors import RunInUse, SettingError
+from meta_keras.training import lock, terminal
 
 SETTINGS_FILE = "flags.json"
 
@@ -20,12 +21,43 @@ def saved_settings(logdir):
     if not file.exists() or not any((folder / "checkpoints").glob("[0-9]*")):
         return None
     try:
-        saved = json.loads(file.read_text())
+        saved = files.read_json(file)
+        if not isinstance(saved.get("dataset", ""), str):
+            raise ValueError(f"dataset is {saved['dataset']!r}")
     except (OSError, ValueError) as error:
         raise SettingError(f"{file} is damaged ({error}); name another `logdir`.") from error
-    if not isinstance(saved, dict):
-        raise SettingError(f"{file} is damaged (it is not a table); name another `logdir`.")
     return saved
+
+
+@contextlib.contextmanager
+def opened(logdir, settings, resume=True, reading=False, say=terminal.say):
+    """The folder of a run, as `open_run` gives it, for this process alone.
+
+    What killed processes left half written is removed. A full disk ends the body with an error
+    that names the folder.
+
+    Args:
+        logdir, settings, resume: as for `open_run`.
+        reading: whether the run is only tested, which may be done while another process trains.
+        say: function of a text for the user.
+
+    Raises:
+        RunInUse: another process is training in the folder.
+        OutputError: the disk is full.
+        SettingError: see `open_run`.
+    """
+    folder = files.writable_folder("logdir", logdir)
+    _refuse_foreign(folder, logdir)
+    with files.naming_full_disk(folder), contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock.locked(folder))
+            files.remove_stubs(folder)
+            files.remove_stubs(folder / "checkpoints")
+        except RunInUse:
+            if not reading or saved_settings(folder) is None:
+                raise
+            say(f"Another process is training in {folder}: testing its best so far.")
+        yield open_run(logdir, settings, resume)
 
 
 def open_run(logdir, settings, resume=True):
@@ -43,17 +75,11 @@ def open_run(logdir, settings, resume=True):
         SettingError: the folder cannot be written, belongs to something else, or to a run with
             other settings.
     """
-    folder = writable_folder("logdir", logdir)
-    file = folder / SETTINGS_FILE
+    folder = files.writable_folder("logdir", logdir)
     saved = saved_settings(folder)
     if saved is None:
-        others = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".tmp"))
-        if others and not file.exists():
-            raise SettingError(
-                f"logdir={logdir} is not empty and not a run (it has {', '.join(others[:3])}). "
-                "Name another folder."
-            )
-        write_json(file, settings)
+        _refuse_foreign(folder, logdir)
+        files.write_json(folder / SETTINGS_FILE, settings)
         return folder
     differences = [
         f"  {name}: {saved.get(name)!r} there, {settings.get(name)!r} now"
@@ -71,6 +97,21 @@ def open_run(logdir, settings, resume=True):
             f"logdir={logdir} holds this run already, and resume=False forbids to continue it."
         )
     return folder
+
+
+def _refuse_foreign(folder, logdir):
+    if (folder / SETTINGS_FILE).exists():
+        return
+    others = sorted(
+        path.name
+        for path in folder.iterdir()
+        if not path.name.endswith(".tmp") and path.name != lock.LOCK_FILE
+    )
+    if others:
+        raise SettingError(
+            f"logdir={logdir} is not empty and not a run (it has {', '.join(others[:3])}). "
+            "Name another folder."
+        )
 
 
 def _plain(value):

@@ -45,7 +45,10 @@ class EpisodeSummaries(keras.callbacks.Callback):
         }
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._began = time.monotonic()
+        self._began, self._updates = time.monotonic(), 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._updates += 1
 
     def on_test_begin(self, logs=None):
         self._trained = time.monotonic()
@@ -56,7 +59,9 @@ class EpisodeSummaries(keras.callbacks.Callback):
         with self.writers["train"].as_default(step=step):
             tf.summary.scalar("loss", logs["loss"])
             tf.summary.scalar("accuracy", logs["accuracy"])
-            tf.summary.scalar("episodes_per_second", self.episodes_per_epoch / seconds)
+            if self._updates:  # All but none, where a run was stopped in its validation.
+                episodes = self._updates * self.train_batch[1].shape[0]
+                tf.summary.scalar("episodes_per_second", episodes / seconds)
             gradient = self.model.meta_gradient(*self.train_batch)
             tf.summary.scalar("gradient_norm", tf.linalg.global_norm(gradient))
         with self.writers["validation"].as_default(step=step):

@@ -1,12 +1,11 @@
 """Tables on a terminal, which are Markdown as well."""
 
-import sys
-
 import rich.box
 import rich.console
 import rich.table
 
 from meta_keras.texts import printable
+from meta_keras.training.terminal import say
 
 
 def print_table(head, rows, stream=None):
@@ -28,4 +27,4 @@ def print_table(head, rows, stream=None):
     with console.capture() as capture:
         console.print(table)
     lines = filter(None, map(str.strip, capture.get().splitlines()))
-    print("\n".join(lines), file=stream or sys.stdout, flush=True)
+    say(*lines, stream=stream)
