@@ -12,15 +12,16 @@ from experiments import program, recipe_flags
 from meta_keras import recipes
 from meta_keras.errors import SettingError
 
-RECIPES = {name: recipes.recipe_class(name) for name in recipes.few_shot_names()}
-PAPERS = "; ".join(f"{name}: {cls.summary()}" for name, cls in RECIPES.items())
+METHODS = {name: recipes.recipe_class(name) for name in recipes.few_shot_names()}
+RECIPES = {**METHODS, "sinusoid": recipes.Sinusoid}
+PAPERS = "; ".join(f"{name}: {cls.summary()}" for name, cls in METHODS.items())
 
 
 def define_flags(values):
     flags.DEFINE_enum(
         "method",
         None,
-        list(RECIPES),
+        list(METHODS),
         f"{PAPERS}. Default: that of --preset, else lstm.",
         flag_values=values,
     )
@@ -30,13 +31,13 @@ def define_flags(values):
 
 def main(values):
     settings = recipe_flags.given(RECIPES, values)
-    method = values.method
+    method = settings.pop("method", None)
     if values.preset:
         found = recipes.method_of_preset(values.preset, method)
-        if found not in RECIPES:
+        if found not in METHODS:
             raise SettingError(
                 f"preset={values.preset} is of method={found}, not of one of this program "
-                f"({', '.join(RECIPES)})."
+                f"({', '.join(METHODS)})."
             )
     return recipe_flags.fit(recipes.recipe(method, **settings), values)
 

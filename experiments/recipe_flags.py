@@ -25,6 +25,8 @@ def define(recipes, values):
     """
     names = dict.fromkeys(name for cls in recipes.values() for name in settings_of(cls))
     for name in names:
+        if name in values:  # The program has defined it.
+            continue
         owners = {}
         for method, cls in recipes.items():
             field, about = settings_of(cls).get(name, (None, None))

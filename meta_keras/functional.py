@@ -45,7 +45,9 @@ def observe(network, inputs):
     for _ in range(2):
         with keras.StatelessScope(collect_losses=True) as scope:
             outputs = network(inputs, **options)
-            weights = len([v for v in network.trainable_variables if getattr(v, "regularizer", None)])
+            weights = len(
+                [v for v in network.trainable_variables if getattr(v, "regularizer", None)]
+            )
             layers = [layer for layer in all_layers(network) if layer is not network]
             adding = [layer.name for layer in layers if len(layer.losses) > _regularised(layer)]
             if not adding and len(network.losses) > weights:

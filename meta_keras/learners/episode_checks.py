@@ -41,7 +41,9 @@ def checked_labels(name, labels, images, num_classes=None):
             f"{name}: support_labels must be integers from 0 to N-1, got {labels.dtype.name}; for "
             "targets that are no classes give the learner an `inner_loss`, if it has one."
         )
-    if labels.shape.rank != 2 or None not in (count, labels.shape[1]) and labels.shape[1] != count:
+    if labels.shape.rank != 2 or (
+        None not in (count, labels.shape[1]) and labels.shape[1] != count
+    ):
         raise ValueError(
             f"{name}: support_labels must be one label for each of the {count} support_images of "
             f"an episode, got the shape {tuple(labels.shape[1:])} an episode."
@@ -92,7 +94,9 @@ def checked_batch(name, targets, x, num_classes, loss=None):
     """
     targets = tf.convert_to_tensor(targets)
     count = x["query_images"].shape[1]
-    if targets.shape.rank < 2 or None not in (count, targets.shape[1]) and targets.shape[1] != count:
+    if targets.shape.rank < 2 or (
+        None not in (count, targets.shape[1]) and targets.shape[1] != count
+    ):
         raise ValueError(
             f"{name}: query labels must be one for each of the {count} query_images of an "
             f"episode, got the shape {tuple(targets.shape[1:])} an episode."
@@ -131,7 +135,9 @@ def checked_targets(name, targets, images):
     targets, count = tf.convert_to_tensor(targets), images.shape[1]
     if not (targets.dtype.is_integer or targets.dtype.is_floating or targets.dtype.is_bool):
         raise ValueError(f"{name}: support_labels must be numbers, got {targets.dtype.name}.")
-    if targets.shape.rank < 2 or None not in (count, targets.shape[1]) and targets.shape[1] != count:
+    if targets.shape.rank < 2 or (
+        None not in (count, targets.shape[1]) and targets.shape[1] != count
+    ):
         raise ValueError(
             f"{name}: support_labels must be one target for each of the {count} support_images of "
             f"an episode, got the shape {tuple(targets.shape[1:])} an episode."
@@ -198,7 +204,7 @@ def check_loss(name, loss, from_logits=True):
 def _resolved(loss):
     if isinstance(loss, (list, tuple)) and len(loss) == 1:
         loss = loss[0]
-    if loss is None or isinstance(loss, (list, tuple, dict)) and not isinstance(loss, str):
+    if loss is None or (isinstance(loss, (list, tuple, dict)) and not isinstance(loss, str)):
         return None
     return keras.losses.get(loss)
 

@@ -42,9 +42,7 @@ class EpisodicLearner(Learner):
                 graph that is a `tf.errors.InvalidArgumentError`, of which `fit` and the like make
                 a `ValueError`.
         """
-        return checked_labels(
-            type(self).__name__, support_labels, support_images, self.num_classes
-        )
+        return checked_labels(type(self).__name__, support_labels, support_images, self.num_classes)
 
     def checked_support_set(self, support_images, support_labels):
         """One support set as `adapt` takes it, in tensors, checked: `(images, labels)`.

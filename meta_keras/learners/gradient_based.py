@@ -299,7 +299,9 @@ class GradientBasedLearner(EpisodicLearner):
             cell shows of its state (`Cell.observables`) after every step.
         """
         x, y = {name: value[0] for name, value in x.items()}, y[0]
-        run = self.run_inner_loop(*self.checked_support_set(x["support_images"], x["support_labels"]))
+        run = self.run_inner_loop(
+            *self.checked_support_set(x["support_images"], x["support_labels"])
+        )
         scalars = {
             f"inner_loop/support_loss_before_step_{step + 1:02d}": loss
             for step, loss in enumerate(run.losses)

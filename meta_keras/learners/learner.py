@@ -73,9 +73,7 @@ class Learner(keras.Model):
         optimizer = keras.optimizers.get(optimizer)
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if kwargs.get("auto_scale_loss", True) and not scaled and self._computes_in_float16():
-            optimizer = keras.optimizers.LossScaleOptimizer(
-                optimizer, name="loss_scale_optimizer"
-            )
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
         super().compile(optimizer, loss, **kwargs)
 
     def compile_from_config(self, config):

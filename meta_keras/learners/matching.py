@@ -1,7 +1,6 @@
 """Matching networks: attention over the embedded support set."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from meta_keras.learners.arguments import Argument, Part, positive, positive_integer

@@ -146,7 +146,9 @@ class MetricLearner(EpisodicLearner):
         return self._logits(*batch_of_one, training=training)[0]
 
     def _logits(self, support_images, support_labels, query_images, training):
-        members = tf.one_hot(support_labels, tf.reduce_max(support_labels) + 1, dtype=self.compute_dtype)
+        members = tf.one_hot(
+            support_labels, tf.reduce_max(support_labels) + 1, dtype=self.compute_dtype
+        )
         images = tf.concat([support_images, query_images], axis=1)
         batch, count = ops.shape(images)[:2]
         embeddings = self.embed(ops.reshape(images, (-1, *images.shape[2:])), training)

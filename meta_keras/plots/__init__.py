@@ -12,15 +12,18 @@ from meta_keras.plots.episodes import (
 )
 from meta_keras.plots.figures import figure_pixels, save_figure
 from meta_keras.plots.loss_curves import loss_curves_figure, loss_curves_panels
+from meta_keras.plots.regression import errors_figure, regression_picture
 
 __all__ = [
     "comparison_figure",
     "contact_sheet",
     "described_episode_picture",
     "episode_picture",
+    "errors_figure",
     "figure_pixels",
     "loss_curves_figure",
     "loss_curves_panels",
     "predicted_episode_picture",
+    "regression_picture",
     "save_figure",
 ]

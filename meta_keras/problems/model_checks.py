@@ -50,9 +50,7 @@ def check_behaviour(model, x):
     found = observe(model, x)
     if not tf.is_tensor(found.outputs):
         kind = type(found.outputs).__name__
-        raise SettingError(
-            f"model {model.name!r} must have one output, a tensor, not a {kind}."
-        )
+        raise SettingError(f"model {model.name!r} must have one output, a tensor, not a {kind}.")
     if found.adds_losses:
         raise SettingError(
             f"model {model.name!r} has layers that add losses ({', '.join(found.adds_losses)}), "

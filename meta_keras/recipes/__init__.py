@@ -14,6 +14,7 @@ from meta_keras.recipes.few_shot import FewShotRecipe, method_of_preset
 from meta_keras.recipes.gradient_based import FOMAML, LSTM, MAML, MetaSGD, Reptile
 from meta_keras.recipes.metric import Matching, Prototypical, Relation, Siamese
 from meta_keras.recipes.settings import named_settings, settings_of
+from meta_keras.recipes.sinusoid import Sinusoid
 from meta_keras.recipes.zero_shot import ZeroShot
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Relation",
     "Reptile",
     "Siamese",
+    "Sinusoid",
     "ZeroShot",
     "few_shot_names",
     "method_of_preset",
@@ -73,9 +75,12 @@ def recipe(name=None, **settings):
 
     Raises:
         SettingError (a `ValueError`): there is no such recipe; or a setting is unknown, does not
-            apply to this method, is out of range, or does not go with another.
+            apply to this method (with `dataset="sinusoid"`, to `Sinusoid`), is out of range, or
+            does not go with another.
         PresetError: there is no such preset.
     """
+    if settings.get("dataset") == "sinusoid":
+        return _sinusoid(name, {k: v for k, v in settings.items() if k != "dataset"})
     preset = settings.get("preset")
     if preset:
         of_preset = method_of_preset(preset, name)
@@ -85,3 +90,9 @@ def recipe(name=None, **settings):
             raise SettingError(f"preset={preset} is of method={of_preset}, which has no recipe.")
         name = of_preset
     return recipe_class(name or "lstm")(**settings)
+
+
+def _sinusoid(method, settings):
+    if method not in (None, Sinusoid.name):
+        settings["method"] = method
+    return Sinusoid(**settings)

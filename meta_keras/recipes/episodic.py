@@ -34,34 +34,26 @@ class EpisodeData(NamedTuple):
 class EpisodicRecipe(Settings):
     """A method with everything that decides what it reaches: data, learner, training, test.
 
-    Subclasses implement `learner`, `load_data`, `draw` and `picture`.
+    Subclasses implement `learner`, `loss`, `load_data`, `draw`, `picture`, `test`, `task` and
+    `protocol`.
 
     Attributes:
         experiment: name of the experiment, for `results.json`.
         method: name of the method, likewise.
-        unseen: what the test's classes are of, for messages.
+        unseen: what the test's episodes are of, for messages.
         published: `Published` figures of the method.
+        metrics: what is measured in training beside the loss.
+        monitor: what the best weights are chosen by.
     """
 
     experiment: ClassVar[str]
-    unseen: ClassVar[str] = "classes"
+    unseen: ClassVar[str]
     published: ClassVar[tuple] = ()
-    kshot: ClassVar[int] = 0
+    metrics: ClassVar[tuple] = ("accuracy",)
+    monitor: ClassVar[str] = "val_accuracy"
     jit_compile: ClassVar[bool] = False
     preset: ClassVar[str | None] = None
 
-    nway: int = setting(5, "N, classes of an episode.", at_least=2)
-    nquery: int = setting(5, "Q, query pictures a class in training.", at_least=1)
-    test_nquery: int = setting(15, "Query pictures a class in validation and test.", at_least=1)
-    rotations: bool = setting(
-        True,
-        "Rotations by 90, 180 and 270 degrees are further classes; in zero-shot learning, and in "
-        "a folder of one's own, only in training.",
-    )
-    data_dir: str | None = setting(
-        None, "TFDS folder; TFDS' own if not given. Few-shot: or the class folders.", decides=False
-    )
-    filters: int = setting(32, "Filters of every convolution.", at_least=1, brought=True)
     train_episodes: int = setting(22000, "Training episodes.", at_least=1, called="episodes")
     meta_batch: int = setting(2, "Episodes an update.", at_least=1)
     learning_rate: float = setting(
@@ -94,8 +86,8 @@ class EpisodicRecipe(Settings):
         raise NotImplementedError
 
     def loss(self):
-        """The loss of the query logits, a `keras.losses.Loss`."""
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        """The loss of the query pictures' outputs, a `keras.losses.Loss`."""
+        raise NotImplementedError
 
     def optimizer(self, updates):
         """The meta-optimizer for a run of so many updates."""
@@ -108,7 +100,7 @@ class EpisodicRecipe(Settings):
         learner.compile(
             self.optimizer(updates),
             self.loss(),
-            metrics=["accuracy"],
+            metrics=list(self.metrics),
             jit_compile=self.jit_compile,
         )
         return learner
@@ -205,10 +197,24 @@ class EpisodicRecipe(Settings):
         """
         return episodic_run.run(self, logdir, resume, eval_only, verbose)
 
+    def test(self, learner, folder, seen, say):
+        """Tests a learner, tells and draws what was found.
+
+        Args:
+            learner: with the best weights.
+            folder: the run's, a `pathlib.Path`.
+            seen: number of training episodes.
+            say: function of a line to print.
+
+        Returns:
+            What `results.json` says of it, a JSON-able dict.
+        """
+        raise NotImplementedError
+
     def task(self):
         """The task in words: `5-way 1-shot`."""
-        return f"{self.nway}-way " + (f"{self.kshot}-shot" if self.kshot else "zero-shot")
+        raise NotImplementedError
 
     def protocol(self):
         """Data and split in words."""
-        return f"{self.data.dataset} ({self.split} split)"
+        raise NotImplementedError

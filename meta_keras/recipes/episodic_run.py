@@ -4,7 +4,7 @@ import pathlib
 
 import keras
 
-from meta_keras import files, metrics
+from meta_keras import files
 from meta_keras.errors import SettingError
 from meta_keras.training import lock, run_folder, runtime, summaries, terminal
 from meta_keras.training.checkpoint import Checkpoint
@@ -25,7 +25,7 @@ def run(recipe, logdir, resume, eval_only, verbose):
     recipe.use_data(recipe.load_data((begun or {}).get("dataset")))
     keras.utils.set_random_seed(recipe.seed)  # Preparing data may have drawn random numbers.
     say(f"{recipe.task()} on {recipe.protocol()}.")
-    checkpoint = Checkpoint(logdir / "checkpoints")
+    checkpoint = Checkpoint(logdir / "checkpoints", monitor=recipe.monitor)
     if eval_only and not begun:
         # A run's own weights come first; without a run there must be a preset.
         learner, state = untrained or checkpoint.load_best(), checkpoint.state
@@ -34,7 +34,7 @@ def run(recipe, logdir, resume, eval_only, verbose):
             say(f"Run folder {folder}; pictures of the training: tensorboard --logdir {folder}")
             learner, state = _train(recipe, folder, verbose)
         elif begun:
-            learner, state = Checkpoint.trained(folder / "checkpoints")
+            learner, state = Checkpoint.trained(folder / "checkpoints", recipe.monitor)
         return _test(recipe, folder, learner, state, logdir, say)
 
 
@@ -63,6 +63,7 @@ def _train(recipe, folder, verbose):
         validation=lambda count: recipe.episodes("validation", count).cache(),
         callbacks=lambda: [callback()],
         unit="episode",
+        monitor=recipe.monitor,
         units_per_update=recipe.meta_batch,
         scope=recipe.scope,
         verbose=verbose,
@@ -71,36 +72,20 @@ def _train(recipe, folder, verbose):
 
 def _test(recipe, folder, learner, state, logdir, say):
     say(f"Testing on {recipe.test_episodes} episodes of {recipe.unseen} never seen in training ...")
-    accuracy, ci95 = metrics.mean_and_ci95(
-        metrics.evaluate_episodes(learner, recipe.episodes("test"))
-    )
-    mode = "transductive" if learner.is_transductive() else "inductive"
-    say(
-        f"Test accuracy {accuracy:.2%} +- {ci95:.2%} (95 % interval over {recipe.test_episodes} "
-        f"episodes; {recipe.protocol()}; {mode} batch normalisation; chance is "
-        f"{1 / recipe.nway:.0%})."
-    )
-    picture = recipe.picture(learner, next(iter(recipe.episodes("test", 1))))
     seen = state["epoch"] * recipe.interval
-    summaries.write_test(folder, seen, accuracy, picture)
+    found = recipe.test(learner, folder, seen, say)
     results = {
         "experiment": recipe.experiment,
         "method": recipe.method,
         "dataset": recipe.data.dataset,
         "dataset_reason": recipe.data.reason,
-        "split": recipe.split,
-        "rotations": recipe.rotations,
-        "nway": recipe.nway,
-        "kshot": recipe.kshot,
-        "batch_norm": mode,
+        **found,
         "preset": recipe.preset,
         "seed": recipe.seed,
-        "test_accuracy": accuracy,
-        "test_ci95": ci95,
         "test_episodes": recipe.test_episodes,
         "train_episodes": seen,
         "best_episode": state["best_epoch"] * recipe.interval,
-        "validation_accuracy": state["best"],
+        recipe.monitor.replace("val_", "validation_"): state["best"],
         "wall_seconds": state["seconds"],
         "versions": files.versions(),
         "flags": {**recipe.values(), "logdir": str(logdir)},

@@ -11,13 +11,13 @@ from meta_keras import data, plots, presets
 from meta_keras.errors import PresetError, SettingError
 from meta_keras.learners import EpisodicLearner
 from meta_keras.recipes import few_shot_data
-from meta_keras.recipes.episodic import EpisodicRecipe
+from meta_keras.recipes.classification import ClassificationRecipe
 from meta_keras.recipes.settings import setting, settings_of
 
 IMAGE_SHAPE = (28, 28, 1)
 
 
-class FewShotRecipe(EpisodicRecipe):
+class FewShotRecipe(ClassificationRecipe):
     """A few-shot learner on characters of 28x28 pixels.
 
     Subclasses implement `new_learner`.
@@ -38,8 +38,9 @@ class FewShotRecipe(EpisodicRecipe):
     dataset: str = setting(
         "auto",
         "auto: omniglot if it is prepared or can be had within seconds, else the built-in glyphs. "
-        "folder: `data_dir` holds a folder of pictures for every class.",
-        choices=["auto", "omniglot", "glyphs", "folder"],
+        "folder: `data_dir` holds a folder of pictures for every class. sinusoid: regression on sine "
+        "waves, for maml, fomaml, meta_sgd, reptile and lstm, with settings of its own.",
+        choices=["auto", "omniglot", "glyphs", "folder", "sinusoid"],
     )
     split: str = setting(
         "random",
@@ -70,6 +71,11 @@ class FewShotRecipe(EpisodicRecipe):
 
     def check(self):
         super().check()
+        if self.dataset == "sinusoid":
+            raise SettingError(
+                "dataset=sinusoid has settings of its own: recipes.recipe(method, "
+                "dataset='sinusoid'), or recipes.Sinusoid."
+            )
         few_shot_data.check(self)
         if self.preset:
             for name in sorted(self.given):

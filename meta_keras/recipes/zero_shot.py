@@ -3,11 +3,12 @@
 from meta_keras import learners, networks, plots
 from meta_keras.data.descriptors import POINTS, load_described, zero_shot_episodes
 from meta_keras.errors import SettingError
-from meta_keras.recipes.episodic import EpisodeData, EpisodicRecipe
+from meta_keras.recipes.classification import ClassificationRecipe
+from meta_keras.recipes.episodic import EpisodeData
 from meta_keras.recipes.settings import setting
 
 
-class ZeroShot(EpisodicRecipe):
+class ZeroShot(ClassificationRecipe):
     """Prototypical network with class descriptors (Snell et al. 2017, section 2.7).
 
     https://arxiv.org/abs/1703.05175. Told how a character is written, the learner recognises

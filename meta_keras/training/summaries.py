@@ -57,16 +57,18 @@ class EpisodeSummaries(keras.callbacks.Callback):
         step = (epoch + 1) * self.episodes_per_epoch
         seconds = self._trained - self._began
         with self.writers["train"].as_default(step=step):
-            tf.summary.scalar("loss", logs["loss"])
-            tf.summary.scalar("accuracy", logs["accuracy"])
+            for name, value in logs.items():
+                if not name.startswith("val_"):
+                    tf.summary.scalar(name, value)
             if self._updates:  # All but none, where a run was stopped in its validation.
                 episodes = self._updates * self.train_batch[1].shape[0]
                 tf.summary.scalar("episodes_per_second", episodes / seconds)
             gradient = self.model.meta_gradient(*self.train_batch)
             tf.summary.scalar("gradient_norm", tf.linalg.global_norm(gradient))
         with self.writers["validation"].as_default(step=step):
-            tf.summary.scalar("loss", logs["val_loss"])
-            tf.summary.scalar("accuracy", logs["val_accuracy"])
+            for name, value in logs.items():
+                if name.startswith("val_"):
+                    tf.summary.scalar(name.removeprefix("val_"), value)
             self._write_adaptation()
             picture = self.picture(self.model, self.validation_batch)
             tf.summary.image("episode", picture[None])
@@ -99,10 +101,18 @@ def write_settings(folder, values, deciding):
         hparams.hparams(parameters)
 
 
-def write_test(folder, step, accuracy, picture):
-    """Test accuracy and a test episode for TensorBoard, and the latter as `episode.png`."""
+def write_test(folder, step, scalars, picture):
+    """What a test found and an episode of it for TensorBoard, the latter also as `episode.png`.
+
+    Args:
+        folder: the run's folder, a `pathlib.Path`.
+        step: number of training episodes.
+        scalars: dict from a tag to a number.
+        picture: uint8 `[height, width, 3]`.
+    """
     with tf.summary.create_file_writer(str(folder / "test")).as_default(step=step):
-        tf.summary.scalar("accuracy", accuracy)
+        for name, value in scalars.items():
+            tf.summary.scalar(name, value)
         tf.summary.image("episode", picture[None])
     with files.replacing(folder / "episode.png") as part:
         part.write_bytes(tf.io.encode_png(picture).numpy())
