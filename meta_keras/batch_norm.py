@@ -22,7 +22,7 @@ def only_shapes_count():
 
 def adding_losses(model):
     """The layers of a model that added a loss by `add_loss` when they were last called: a list."""
-    return [layer for layer in all_layers(model) if layer._losses]
+    return [layer for layer in all_layers(model) if layer._losses or layer._loss_ids]
 
 
 def generator_states(layer):

@@ -8,7 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras.batch_norm import all_layers, generator_states, make_twice_differentiable
+from meta_keras.batch_norm import (
+    adding_losses,
+    all_layers,
+    generator_states,
+    make_twice_differentiable,
+)
 
 
 class Behaviour(NamedTuple):
@@ -45,13 +50,7 @@ def observe(network, inputs):
     for _ in range(2):
         with keras.StatelessScope(collect_losses=True) as scope:
             outputs = network(inputs, **options)
-            weights = len(
-                [v for v in network.trainable_variables if getattr(v, "regularizer", None)]
-            )
-            layers = [layer for layer in all_layers(network) if layer is not network]
-            adding = [layer.name for layer in layers if len(layer.losses) > _regularised(layer)]
-            if not adding and len(network.losses) > weights:
-                adding = [network.name]
+            adding = [layer.name for layer in adding_losses(network)] if scope.losses else []
         runs.append((outputs, scope.state_mapping))
     outputs, after = runs[0]
     generators = {id(state) for layer in all_layers(network) for state in generator_states(layer)}
@@ -76,10 +75,6 @@ def observe(network, inputs):
         random = [network.name]
     changes = [own[i].path for i in changed.intersection(own) if i not in generators | of_norms]
     return Behaviour(outputs, random, adding, changes)
-
-
-def _regularised(layer):
-    return sum(1 for v in layer.trainable_variables if getattr(v, "regularizer", None))
 
 
 def random_inputs(network):
@@ -116,6 +111,14 @@ def input_shape(network):
             "of pictures; let one input carry them all."
         )
     return tuple(shape)
+
+
+def num_outputs(network):
+    """N of a network to `[batch, N]`."""
+    if getattr(network, "outputs", None):
+        return network.output_shape[-1]
+    inputs = keras.KerasTensor(input_shape(network), network.compute_dtype)
+    return network.compute_output_spec(inputs).shape[-1]
 
 
 def takes_training(network):

@@ -1,4 +1,4 @@
-"""Arguments of a learner that stay attributes: checked whenever they are set, and obeyed at once."""
+"""Arguments of a learner that stay attributes: checked when they are set, and obeyed at once."""
 
 
 class Argument:

@@ -41,9 +41,7 @@ def checked_labels(name, labels, images, num_classes=None):
             f"{name}: support_labels must be integers from 0 to N-1, got {labels.dtype.name}; for "
             "targets that are no classes give the learner an `inner_loss`, if it has one."
         )
-    if labels.shape.rank != 2 or (
-        None not in (count, labels.shape[1]) and labels.shape[1] != count
-    ):
+    if labels.shape.rank != 2 or _differ(labels.shape[1], count):
         raise ValueError(
             f"{name}: support_labels must be one label for each of the {count} support_images of "
             f"an episode, got the shape {tuple(labels.shape[1:])} an episode."
@@ -94,9 +92,7 @@ def checked_batch(name, targets, x, num_classes, loss=None):
     """
     targets = tf.convert_to_tensor(targets)
     count = x["query_images"].shape[1]
-    if targets.shape.rank < 2 or (
-        None not in (count, targets.shape[1]) and targets.shape[1] != count
-    ):
+    if targets.shape.rank < 2 or _differ(targets.shape[1], count):
         raise ValueError(
             f"{name}: query labels must be one for each of the {count} query_images of an "
             f"episode, got the shape {tuple(targets.shape[1:])} an episode."
@@ -135,9 +131,7 @@ def checked_targets(name, targets, images):
     targets, count = tf.convert_to_tensor(targets), images.shape[1]
     if not (targets.dtype.is_integer or targets.dtype.is_floating or targets.dtype.is_bool):
         raise ValueError(f"{name}: support_labels must be numbers, got {targets.dtype.name}.")
-    if targets.shape.rank < 2 or (
-        None not in (count, targets.shape[1]) and targets.shape[1] != count
-    ):
+    if targets.shape.rank < 2 or _differ(targets.shape[1], count):
         raise ValueError(
             f"{name}: support_labels must be one target for each of the {count} support_images of "
             f"an episode, got the shape {tuple(targets.shape[1:])} an episode."
@@ -199,6 +193,10 @@ def check_loss(name, loss, from_logits=True):
             f"{name}: loss={_name_of(loss)!r} takes {other}, and the outputs are {outputs}; use "
             f"keras.losses.{kind}(from_logits={from_logits})."
         )
+
+
+def _differ(one, other):
+    return None not in (one, other) and one != other
 
 
 def _resolved(loss):

@@ -9,11 +9,12 @@ from meta_keras.batch_norm import (
     make_twice_differentiable,
     uses_batch_statistics,
 )
-from meta_keras.functional import FlatNetwork, gives_probabilities, observe, random_inputs
+from meta_keras.functional import FlatNetwork, num_outputs
 from meta_keras.learners.arguments import Argument, Part, boolean, one_of, positive_integer
 from meta_keras.learners.episode_checks import checked_labels, checked_targets
 from meta_keras.learners.episodic import EpisodicLearner
 from meta_keras.learners.inner_loss import inner_loss_of, mean_loss
+from meta_keras.learners.network_checks import check_adaptable
 from meta_keras.unroll import unroll
 
 BATCH_NORM_MODES = ("transductive", "inductive")
@@ -100,41 +101,11 @@ class GradientBasedLearner(EpisodicLearner):
         self.divide_gradient_by_batch = divide_gradient_by_batch
         self.inner_loss = inner_loss
         self.flat = FlatNetwork(network, second_order)
-        self._check_network()
+        check_adaptable(type(self).__name__, network, self.from_logits)
         cell.prepare(network.trainable_variables)
         cell.build_once(self.flat.size)
         self._size = self.flat.size
         self.built = True
-
-    def _check_network(self):
-        name, network = f"{type(self).__name__}: network {self.network.name!r}", self.network
-        # A subclassed model does not know its output shape.
-        outputs = getattr(network, "outputs", None)
-        if outputs is not None and (len(outputs) != 1 or len(outputs[0].shape) != 2):
-            raise ValueError(
-                f"{name} must map images to logits [batch, N], but gives "
-                f"{', '.join(str(tuple(output.shape)) for output in outputs)}."
-            )
-        inputs = random_inputs(network)
-        if inputs is None:
-            return
-        found = observe(network, inputs)
-        if found.random:
-            raise ValueError(
-                f"{name} draws random numbers in training ({', '.join(found.random)}); that cannot "
-                "be part of an adaptation that must be repeatable (dropout: leave it out)."
-            )
-        if found.adds_losses:
-            raise ValueError(
-                f"{name}: {', '.join(found.adds_losses)} adds a loss of its activations (an "
-                "activity_regularizer, or add_loss), which the inner loop does not see; leave it "
-                "out. Regularisers of weights are taken into account."
-            )
-        if self.from_logits and gives_probabilities(found.outputs):
-            raise ValueError(
-                f"{name} gives probabilities, and the inner loss takes logits: leave out the "
-                "softmax, or give inner_loss=keras.losses.SparseCategoricalCrossentropy()."
-            )
 
     def build(self, input_shape=None):
         """Nothing is left to build: network and cell have their weights from the start."""
@@ -146,14 +117,7 @@ class GradientBasedLearner(EpisodicLearner):
     @property
     def num_classes(self):
         """N, the number of the network's logits; None if its outputs are no classes."""
-        if not self.tells_classes:
-            return None
-        if getattr(self.network, "outputs", None):
-            return self.network.output_shape[-1]
-        # A subclassed model only knows what it was built on.
-        built_on = self.network.get_build_config()["input_shape"]
-        images = keras.KerasTensor(built_on, self.network.compute_dtype)
-        return self.network.compute_output_spec(images).shape[-1]
+        return num_outputs(self.network) if self.tells_classes else None
 
     @property
     def tells_classes(self):
@@ -272,8 +236,8 @@ class GradientBasedLearner(EpisodicLearner):
             (as far as the network is).
 
         Raises:
-            ValueError: labels or pictures do not fit; or the learner is transductive and its network does not consist of
-                functional and sequential models and plain layers.
+            ValueError: labels or pictures do not fit; or the learner is transductive and its
+                network does not consist of functional and sequential models and plain layers.
         """
         adapted = self.run_inner_loop(*self.checked_support_set(support_images, support_labels))
         variables = self.network.trainable_variables, self.network.non_trainable_variables

@@ -111,7 +111,9 @@ class Reptile(GradientBasedLearner):
         adapted, logits = self._train_on_episodes(x)
         # Optimizers add up what the replicas of a strategy give them; the loss is their share too.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        gradient = [part / replicas for part in self._gradient(adapted)]
+        # And divide by what a loss is scaled with.
+        scale = self.optimizer.scale_loss
+        gradient = [scale(part / replicas) for part in self._gradient(adapted)]
         self.optimizer.apply_gradients(zip(gradient, self.trainable_variables, strict=True))
         loss = self.compute_loss(x, y, logits, sample_weight) * replicas
         for metric in self.metrics:

@@ -58,8 +58,8 @@ def check_behaviour(model, x):
         )
     if found.random:
         raise SettingError(
-            f"model {model.name!r} draws random numbers ({', '.join(found.random)}; dropout?): they "
-            "would be the same at every step; leave it out."
+            f"model {model.name!r} draws random numbers ({', '.join(found.random)}; dropout?): "
+            "they would be the same at every step; leave it out."
         )
     if found.changes:
         raise SettingError(

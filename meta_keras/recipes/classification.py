@@ -20,8 +20,12 @@ class ClassificationRecipe(EpisodicRecipe):
     kshot: ClassVar[int] = 0
 
     nway: int = setting(5, "N, classes of an episode.", at_least=2)
-    nquery: int = setting(5, "Q, query pictures a class in training.", at_least=1)
-    test_nquery: int = setting(15, "Query pictures a class in validation and test.", at_least=1)
+    nquery: int = setting(
+        5, "Q, query pictures a class (of a wave: points) in training.", at_least=1
+    )
+    test_nquery: int = setting(
+        15, "Query pictures a class (of a wave: points) in validation and test.", at_least=1
+    )
     rotations: bool = setting(
         True,
         "Rotations by 90, 180 and 270 degrees are further classes; in zero-shot learning, and in "

@@ -31,15 +31,15 @@ class FewShotRecipe(ClassificationRecipe):
     chosen_for_any_weights: ClassVar[tuple] = ()
     train_nway: ClassVar[int | None] = None
 
-    kshot: int = setting(1, "K, support pictures a class.", at_least=1)
+    kshot: int = setting(1, "K, support pictures a class (of a wave: points).", at_least=1)
     train_kshot: int | None = setting(
         None, "Support pictures a class in training; `kshot` if not given.", at_least=1
     )
     dataset: str = setting(
         "auto",
         "auto: omniglot if it is prepared or can be had within seconds, else the built-in glyphs. "
-        "folder: `data_dir` holds a folder of pictures for every class. sinusoid: regression on sine "
-        "waves, for maml, fomaml, meta_sgd, reptile and lstm, with settings of its own.",
+        "folder: `data_dir` holds a folder of pictures for every class. sinusoid: regression on "
+        "sine waves, for maml, fomaml, meta_sgd, reptile and lstm, with settings of its own.",
         choices=["auto", "omniglot", "glyphs", "folder", "sinusoid"],
     )
     split: str = setting(

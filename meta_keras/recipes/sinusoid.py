@@ -33,13 +33,17 @@ class Sinusoid(EpisodicRecipe):
     validation_interval = 175_000
     test_episodes = 600
     method: str = setting("maml", "What adapts the network.", choices=METHODS)
-    kshot: int = setting(10, "K, support points of a wave.", at_least=1)
-    nquery: int = setting(10, "Q, query points of a wave in training.", at_least=1)
-    test_nquery: int = setting(100, "Query points of a wave in validation and test.", at_least=1)
+    kshot: int = setting(10, "K, support pictures a class (of a wave: points).", at_least=1)
+    nquery: int = setting(
+        10, "Q, query pictures a class (of a wave: points) in training.", at_least=1
+    )
+    test_nquery: int = setting(
+        100, "Query pictures a class (of a wave: points) in validation and test.", at_least=1
+    )
     units: tuple[int, ...] = setting((40, 40), "Widths of the network's hidden layers.")
     inner_learning_rate: float = setting(
         0.01,
-        "alpha, the (for meta_sgd and lstm: first) rate of a step.",
+        "alpha, the (for meta_sgd: first) rate of a step.",
         above=0,
         cases={"reptile": 0.02},
         case_of="method",

@@ -1,4 +1,4 @@
-"""Labels, pictures and losses: what fits is taken at every door, what does not is refused in words."""
+"""Labels, pictures and losses: taken at every door, or refused in words at every door."""
 
 import keras
 import numpy as np
