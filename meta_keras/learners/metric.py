@@ -91,7 +91,7 @@ class MetricLearner(EpisodicLearner):
         """Nothing is left to build: all networks have their weights from the start."""
 
     def classes_of(self, x):
-        return tf.reduce_max(tf.cast(x["support_labels"], tf.int64)) + 1
+        return tf.reduce_max(self.checked_support(x["support_images"], x["support_labels"])) + 1
 
     def is_transductive(self):
         return False
