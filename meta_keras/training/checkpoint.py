@@ -83,7 +83,7 @@ class Checkpoint(keras.callbacks.Callback):
             except CheckpointError:
                 if not tries_left:
                     raise
-                time.sleep(0.2)  # Another process may just have replaced them.
+                time.sleep(0.1)  # Another process may just have replaced them.
 
     @classmethod
     def _read(cls, newest, monitor, with_learner=True):
