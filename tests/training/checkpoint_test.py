@@ -136,6 +136,20 @@ def test_a_newer_checkpoint_is_never_deleted(run, model):
     assert names(run) == ["000001", "000003"]
 
 
+@pytest.mark.parametrize("settings", [None, '{"seed": 2}'])
+def test_a_folder_that_is_no_longer_the_runs(run, settings):
+    checkpoint, model = Checkpoint.resume(run / "checkpoints")
+    checkpoint.set_model(model)
+    checkpoint.on_train_begin()
+    shutil.rmtree(run)
+    if settings:
+        run.mkdir()
+        (run / "flags.json").write_text(settings)
+    with pytest.raises(CheckpointError, match="run was removed, or is another run's by now"):
+        checkpoint.on_epoch_end(3, {"val_accuracy": 0.99})
+    assert not (run / "checkpoints").exists()
+
+
 @pytest.fixture
 def full():
     """Function: from now on no file may grow beyond some bytes."""
