@@ -18,7 +18,7 @@ def set_up():
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w")))
+            setattr(sys, name, open(os.devnull, "w", errors="backslashreplace"))  # noqa: SIM115
         elif stream is getattr(sys, f"__{name}__"):
             stream.flush()
             setattr(sys, name, _bearing(stream, number))

@@ -24,12 +24,15 @@ def save(model, file):
         model: a `keras.Model`, compiled or not; it is the same afterwards.
         file: path that ends in `.keras`.
     """
-    optimizer, compiled = getattr(model, "optimizer", None), model.compiled
+    if not model.compiled:
+        model.save(file)
+        return
+    optimizer = model.optimizer
     try:
         model.optimizer, model.compiled = None, False
         model.save(file)
     finally:
-        model.optimizer, model.compiled = optimizer, compiled
+        model.optimizer, model.compiled = optimizer, True
 
 
 def load(file, compile=False):

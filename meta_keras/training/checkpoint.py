@@ -83,7 +83,7 @@ class Checkpoint(keras.callbacks.Callback):
             except CheckpointError:
                 if not tries_left:
                     raise
-                time.sleep(0.2)  # Another process may just have replaced them.
+                time.sleep(0.1)  # Another process may just have replaced them.
 
     @classmethod
     def _read(cls, newest, monitor, with_learner=True):
@@ -126,6 +126,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._began = time.monotonic() - self.state["seconds"]
+        self._run = _run(self.folder)
 
     def on_epoch_begin(self, epoch, logs=None):
         # Keras has just set them to zero.
@@ -155,6 +156,11 @@ class Checkpoint(keras.callbacks.Callback):
         self._save()
 
     def _save(self, is_best=False):
+        if _run(self.folder) != self._run:
+            raise CheckpointError(
+                f"{self.folder.parent} was removed, or is another run's by now: nothing more of "
+                "this one is saved there."
+            )
         self.state["seconds"] = time.monotonic() - self._began
         self.folder.mkdir(parents=True, exist_ok=True)
         newest = self.folder / saved_state.name(self.state["epoch"], self.state.get("updates", 0))
@@ -165,7 +171,7 @@ class Checkpoint(keras.callbacks.Callback):
                 model_file.save(self.model, part / BEST_FILE)
                 self.state["best_sha256"] = saved_state.sha256(part / BEST_FILE)
             digest = saved_state.sha256(part / "learner.keras")
-            state = {**self.state, "sha256": digest, "run": _run(self.folder)}
+            state = {**self.state, "sha256": digest, "run": self._run}
             (part / "state.json").write_text(json.dumps(state))
         self._settle(newest)
 

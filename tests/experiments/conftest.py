@@ -96,9 +96,11 @@ def start():
                 [sys.executable, "-m", f"experiments.{name}", *map(str, arguments)],
                 cwd=REPOSITORY,
                 env=os.environ,
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
             )
             stack.callback(process.kill)
+            stack.callback(process.stdout.close)
             return process
 
         yield start

@@ -93,7 +93,7 @@ def test_tensorboard_events(finished):
     assert steps == {20, 40, 60}
 
 
-def test_killed_run_ends_with_the_same_weights(finished, start, succeed, tmp_path):
+def test_killed_and_preempted_run_ends_with_the_same_weights(finished, start, succeed, tmp_path):
     folder, _, flags = finished
     flags = [*flags, f"--logdir={tmp_path / 'run'}"]
     process = start("few_shot", *flags)
@@ -106,6 +106,11 @@ def test_killed_run_ends_with_the_same_weights(finished, start, succeed, tmp_pat
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (checkpoints / "000003").exists()
+    # Then preempted: it ends in order, and goes on as well.
+    process = start("few_shot", *flags)
+    assert any("Continuing after episode" in line for line in process.stdout)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 143
     assert "Continuing after episode" in succeed("few_shot", *flags)
     for resumed, expected in zip(weights(tmp_path / "run"), weights(folder), strict=True):
         np.testing.assert_array_equal(resumed, expected)

@@ -83,7 +83,7 @@ def test_baselines_are_tuned_once_for_the_same_problem(monkeypatch, tmp_path, se
 
     def tuned_baselines(*arguments):
         calls.append(arguments)
-        return {}
+        return RATES
 
     monkeypatch.setattr(baselines, "tuned_baselines", tuned_baselines)
     monkeypatch.setattr(problems, "mnist_mlp", lambda data_dir: None)
@@ -91,6 +91,37 @@ def test_baselines_are_tuned_once_for_the_same_problem(monkeypatch, tmp_path, se
         recipe = recipes.recipe("coordinatewise_lstm", **{**TINY, **changes})
         optimizer_run.tuned_baselines(recipe, tmp_path, lambda text: None)
     assert len(calls) == 1 + anew
+
+
+ROW = {"learning_rate": 0.1, "grid": {"0.1": 2.5, "0.2": float("nan")}}
+RATES = {name: ROW for name in baselines.BASELINES}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda saved: "{",
+        lambda saved: "[]",
+        lambda saved: "[" * 100_000,
+        lambda saved: {**saved, "baselines": None},
+        lambda saved: {**saved, "baselines": {**RATES, "Adam": {"learning_rate": 0.1}}},
+        lambda saved: {**saved, "baselines": {**RATES, "SGD": {**ROW, "learning_rate": "0.1"}}},
+        lambda saved: {**saved, "baselines": {**RATES, "SGD": {**ROW, "learning_rate": 0.3}}},
+        lambda saved: {**saved, "baselines": {**RATES, "SGD": {**ROW, "learning_rate": 0.2}}},
+        lambda saved: {**saved, "baselines": {"SGD": ROW}},
+    ],
+)
+def test_damaged_baselines_are_made_anew_and_named(monkeypatch, tmp_path, damage):
+    monkeypatch.setattr(baselines, "tuned_baselines", lambda *_: RATES)
+    recipe, file, said = recipes.recipe("coordinatewise_lstm"), tmp_path / "baselines.json", []
+    optimizer_run.tuned_baselines(recipe, tmp_path, said.append)
+    whole = file.read_text()
+    found = damage(json.loads(whole))
+    file.write_text(found if isinstance(found, str) else json.dumps(found))
+    said.clear()
+    assert optimizer_run.tuned_baselines(recipe, tmp_path, said.append) == RATES
+    assert str(file) in said[0] and "is damaged" in said[0] and "Tuning" in said[1]
+    assert file.read_text() == whole
 
 
 def test_transfer_set_of_mnist(plain_runtime, omniglot_dir, tmp_path, monkeypatch, capsys):
