@@ -58,7 +58,7 @@ def check_behaviour(model, x):
         )
     if found.random:
         raise SettingError(
-            f"model {model.name!r} draws random numbers ({', '.join(found.random)}; dropout?): "
+            f"model {model.name!r} draws random numbers ({', '.join(found.random)}), as dropout does: "
             "they would be the same at every step; leave it out."
         )
     if found.changes:

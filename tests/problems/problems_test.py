@@ -164,7 +164,7 @@ def test_layer_normalization_has_first_derivatives_only():
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (lambda: keras.layers.Dropout(0.5), r"random state \(dropout\)"),
+        (lambda: keras.layers.Dropout(0.5), r"draws random numbers"),
         (lambda: keras.layers.Dense(2, kernel_regularizer="l2"), "regularisers.*kernel"),
         (lambda: keras.layers.Dense(2, activity_regularizer="l2", name="mine"), "sers.*mine"),
     ],
