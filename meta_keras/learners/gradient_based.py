@@ -33,8 +33,7 @@ class GradientBasedLearner(EpisodicLearner):
 
     The meta-learned initial parameters are the network's own weights.
 
-    The attributes `inner_steps` to `divide_gradient_by_batch` may be changed at any time; they
-    count from the next step on. A frozen layer (`trainable=False`) is neither adapted nor learned;
+    The settings may be changed at any time and count from the next step on. A frozen layer (`trainable=False`) is neither adapted nor learned;
     freeze or thaw before `compile`, as in Keras. What the weights' regularisers say is added to the
     inner loss at every step and, at the initial weights, to the outer one.
 
@@ -207,10 +206,10 @@ class GradientBasedLearner(EpisodicLearner):
         self._size = size
 
     def checked_support(self, support_images, support_labels):
-        name = type(self).__name__
+        check, known = checked_targets, []
         if self.tells_classes:
-            return checked_labels(name, support_labels, support_images, self.num_classes)
-        return checked_targets(name, support_labels, support_images)
+            check, known = checked_labels, [self.num_classes]
+        return check(type(self).__name__, support_labels, support_images, *known)
 
     def episode_logits(self, support_images, support_labels, query_images, training):
         adapted = self.run_inner_loop(support_images, support_labels, bool(training))
@@ -236,8 +235,8 @@ class GradientBasedLearner(EpisodicLearner):
             (as far as the network is).
 
         Raises:
-            ValueError: labels or pictures do not fit; or the learner is transductive and its
-                network does not consist of functional and sequential models and plain layers.
+            ValueError: labels or pictures do not fit; or a transductive learner's network is not made
+                of functional and sequential models and plain layers.
         """
         adapted = self.run_inner_loop(*self.checked_support_set(support_images, support_labels))
         variables = self.network.trainable_variables, self.network.non_trainable_variables
@@ -246,8 +245,8 @@ class GradientBasedLearner(EpisodicLearner):
             pairs = zip([*variables[0], *variables[1]], values, strict=True)
             return batch_statistics_clone(self.network, pairs)
         network = keras.models.clone_model(self.network)
-        variables = [*network.trainable_variables, *network.non_trainable_variables]
-        for variable, value in zip(variables, values, strict=True):
+        own = [*network.trainable_variables, *network.non_trainable_variables]
+        for variable, value in zip(own, values, strict=True):
             variable.assign(value)
         return network
 
@@ -275,8 +274,8 @@ class GradientBasedLearner(EpisodicLearner):
             ("after", run.parameters, run.carry),
         ):
             logits, _ = self.flat(parameters, state, x["query_images"], self.is_transductive())
-            loss = mean_loss(self.inner_loss, tf.convert_to_tensor(y), logits)
-            scalars[f"inner_loop/query_loss_{when}_adaptation"] = loss
+            name = f"inner_loop/query_loss_{when}_adaptation"
+            scalars[name] = mean_loss(self.inner_loss, tf.convert_to_tensor(y), logits)
         histograms = {
             f"{name}/step_{step + 1:02d}": values
             for step, state in enumerate(run.states)

@@ -57,9 +57,10 @@ def check_behaviour(model, x):
             "which the problem's loss would not contain; leave them out."
         )
     if found.random:
+        names = ", ".join(found.random)
         raise SettingError(
-            f"model {model.name!r} draws random numbers ({', '.join(found.random)}), as dropout does: "
-            "they would be the same at every step; leave it out."
+            f"model {model.name!r} draws random numbers ({names}), as dropout does: they would be "
+            "the same at every step; leave it out."
         )
     if found.changes:
         raise SettingError(
