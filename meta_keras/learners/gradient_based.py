@@ -33,9 +33,9 @@ class GradientBasedLearner(EpisodicLearner):
 
     The meta-learned initial parameters are the network's own weights.
 
-    The settings may be changed at any time and count from the next step on. A frozen layer (`trainable=False`) is neither adapted nor learned;
-    freeze or thaw before `compile`, as in Keras. What the weights' regularisers say is added to the
-    inner loss at every step and, at the initial weights, to the outer one.
+    The settings may be changed at any time and count from the next step on. A frozen layer
+    (`trainable=False`) is neither adapted nor learned. What the weights' regularisers say is added
+    to the inner loss at every step and, at the initial weights, to the outer one.
 
     Args:
         network: a built `keras.Model` of one input, from images to N logits.
@@ -235,8 +235,8 @@ class GradientBasedLearner(EpisodicLearner):
             (as far as the network is).
 
         Raises:
-            ValueError: labels or pictures do not fit; or a transductive learner's network is not made
-                of functional and sequential models and plain layers.
+            ValueError: labels or pictures do not fit; or a transductive learner's network is not
+                made of functional and sequential models and plain layers.
         """
         adapted = self.run_inner_loop(*self.checked_support_set(support_images, support_labels))
         variables = self.network.trainable_variables, self.network.non_trainable_variables
