@@ -44,6 +44,10 @@ class EpisodicLearner(Learner):
         """
         return checked_labels(type(self).__name__, support_labels, support_images, self.num_classes)
 
+    def checked_inputs(self, x):
+        labels = self.checked_support(x["support_images"], x["support_labels"])
+        return {**x, "support_images": after(labels, x["support_images"])}
+
     def checked_support_set(self, support_images, support_labels):
         """One support set as `adapt` takes it, in tensors, checked: `(images, labels)`.
 

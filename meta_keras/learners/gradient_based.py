@@ -33,9 +33,8 @@ class GradientBasedLearner(EpisodicLearner):
 
     The meta-learned initial parameters are the network's own weights.
 
-    The settings may be changed at any time and count from the next step on. A frozen layer
-    (`trainable=False`) is neither adapted nor learned. What the weights' regularisers say is added
-    to the inner loss at every step and, at the initial weights, to the outer one.
+    Settings may be changed at any time. A frozen layer (`trainable=False`) is neither adapted nor
+    learned. Regularisers of weights count in the inner loss of every step and in the outer one.
 
     Args:
         network: a built `keras.Model` of one input, from images to N logits.

@@ -85,7 +85,7 @@ class Learner(keras.Model):
         layers = [layer for network in networks for layer in all_layers(network)]
         return any(layer.compute_dtype == "float16" for layer in layers)
 
-    def fit(self, *args, class_weight=None, **kwargs):
+    def fit(self, x=None, y=None, *args, class_weight=None, **kwargs):
         """See `keras.Model.fit`.
 
         Raises:
@@ -97,29 +97,52 @@ class Learner(keras.Model):
                 "n is another one in every episode; sample_weight is [B] or [B, N*Q]."
             )
         with in_words():
-            return super().fit(*args, **kwargs)
+            return super().fit(self._checked_for_xla(x, y), y, *args, **kwargs)
 
-    def evaluate(self, *args, **kwargs):
+    def evaluate(self, x=None, y=None, *args, **kwargs):
         with in_words():
-            return super().evaluate(*args, **kwargs)
+            return super().evaluate(self._checked_for_xla(x, y), y, *args, **kwargs)
 
-    def predict(self, *args, **kwargs):
+    def predict(self, x, *args, **kwargs):
         with in_words():
-            return super().predict(*args, **kwargs)
+            return super().predict(self._checked_for_xla(x), *args, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
         if class_weight is not None:
             raise ValueError(f"{type(self).__name__}: class_weight has no meaning here, see fit.")
         with in_words():
-            return super().train_on_batch(x, y, sample_weight, **kwargs)
+            return super().train_on_batch(self._checked_for_xla(x, y), y, sample_weight, **kwargs)
 
-    def test_on_batch(self, *args, **kwargs):
+    def test_on_batch(self, x, y=None, *args, **kwargs):
         with in_words():
-            return super().test_on_batch(*args, **kwargs)
+            return super().test_on_batch(self._checked_for_xla(x, y), y, *args, **kwargs)
 
     def predict_on_batch(self, x):
         with in_words():
-            return super().predict_on_batch(x)
+            return super().predict_on_batch(self._checked_for_xla(x))
+
+    def checked_inputs(self, x):
+        """A batch, once what it says of its classes has been checked; here there is nothing."""
+        return x
+
+    def _checked_for_xla(self, x, y=None):
+        """Data whose labels are checked before a step: XLA drops assertions within it."""
+        if not self.jit_compile:
+            return x
+        if isinstance(x, tf.data.Dataset):
+            return x.map(lambda *parts: self._checked_element(parts))
+        if isinstance(x, dict):
+            self.checked_inputs(x)
+            if y is not None:
+                self.checked_batch((x, y))
+        return x
+
+    def _checked_element(self, parts):
+        x, *others = parts
+        x = self.checked_inputs(x)
+        if others:
+            x, *_ = self.checked_batch((x, others[0]))
+        return (x, *others) if others else x
 
     def checked_batch(self, data):
         """What Keras gives a step, `(x, y)` or `(x, y, sample_weight)`, its targets checked.

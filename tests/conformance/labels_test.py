@@ -122,6 +122,34 @@ def test_in_a_graph(row, make_learner, make_batch, compiled, values):
     learner.fit(x, y, verbose=0)
 
 
+def test_in_a_step_compiled_with_xla(row, make_learner, make_batch, values):
+    """XLA drops assertions, so that the labels are looked at before."""
+    if row.num_classes is None:
+        pytest.skip("it is not compiled with XLA")
+    x, y = make_batch(2)
+    learner = make_learner()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner.compile("adam", loss, jit_compile=True)
+    before = values(learner.variables)
+    wrong = {**x, "support_labels": x["support_labels"] + 1}
+    for data, message in (
+        ((x, y + 1), r"query labels must be .* got \[1, 2, 3\]"),
+        ((wrong, y), r"support_labels must be .* got \[1, 2, 3\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            learner.fit(*data, verbose=0)
+        with pytest.raises(ValueError, match=message):
+            learner.train_on_batch(*data)
+    with pytest.raises(ValueError, match="support_labels must be"):
+        learner.predict(wrong, verbose=0)
+    if row.name == "maml":  # The others' steps are traced alike.
+        with pytest.raises(ValueError, match=r"support_labels must be .* got \[1, 2, 3\]"):
+            learner.fit(tf.data.Dataset.from_tensors((wrong, y)), verbose=0)
+        learner.fit(tf.data.Dataset.from_tensors((x, y)), verbose=0)
+        return
+    _assert_untouched(learner, before, values)
+
+
 @pytest.mark.parametrize(
     "loss",
     [
