@@ -117,13 +117,14 @@ def checked_batch(name, targets, x, num_classes, loss=None):
     return after(check, x)
 
 
-def checked_targets(name, targets, images):
-    """Targets of the support pictures that are no classes, as floats of the images' dtype.
+def checked_targets(name, targets, images, dtype):
+    """Targets of the support pictures that are no classes, as floats.
 
     Args:
         name: of the learner, for messages.
         targets: `[B, S]` or `[B, S, ...]`, numbers.
         images: `[B, S, ...]`.
+        dtype: of the result.
 
     Raises:
         ValueError: they are no numbers, or not as many as pictures.
@@ -138,7 +139,7 @@ def checked_targets(name, targets, images):
         )
     if count == 0:
         raise ValueError(f"{name}: support_images are empty: there must be a picture at least.")
-    return tf.cast(targets, images.dtype)
+    return tf.cast(targets, dtype)
 
 
 def checked_images(name, argument, images, network, dtype):

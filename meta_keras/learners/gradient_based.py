@@ -205,7 +205,7 @@ class GradientBasedLearner(EpisodicLearner):
         self._size = size
 
     def checked_support(self, support_images, support_labels):
-        check, known = checked_targets, []
+        check, known = checked_targets, [self.variable_dtype]
         if self.tells_classes:
             check, known = checked_labels, [self.num_classes]
         return check(type(self).__name__, support_labels, support_images, *known)

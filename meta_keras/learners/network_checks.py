@@ -15,7 +15,8 @@ def check_adaptable(learner, network, from_logits):
 
     Raises:
         ValueError: it gives something else than `[batch, N]`, draws random numbers, adds losses of
-            its activations, or gives probabilities where logits are taken.
+            its activations, has state of its own (that of batch normalisation is known), or gives
+            probabilities where logits are taken.
     """
     name = f"{learner}: network {network.name!r}"
     # A subclassed model does not know its output shape.
@@ -39,6 +40,11 @@ def check_adaptable(learner, network, from_logits):
             f"{name}: {', '.join(found.adds_losses)} adds a loss of its activations (an "
             "activity_regularizer, or add_loss), which the inner loop does not see; leave it out. "
             "Regularisers of weights are taken into account."
+        )
+    if found.changes:
+        raise ValueError(
+            f"{name} has state that changes as it runs ({', '.join(found.changes)}), which would "
+            "start anew in every episode; leave it out."
         )
     if from_logits and gives_probabilities(found.outputs):
         raise ValueError(

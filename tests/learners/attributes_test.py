@@ -226,6 +226,7 @@ def _with(*layers, **options):
         (lambda: _with(keras.layers.GaussianNoise(0.3, name="it")), "draws random numbers.*it"),
         (lambda: _with(Noisy(name="it")), "draws random numbers"),
         (lambda: _with(Adding(name="it")), "it adds a loss of its activations"),
+        (lambda: _with(keras.layers.SpectralNormalization(keras.layers.Dense(4))), "state that ch"),
         (lambda: _with(activity_regularizer="l2"), "head adds a loss of its activations"),
         (lambda: _with(kernel_constraint="non_neg"), "has constraints .*head/kernel"),
     ],

@@ -134,6 +134,18 @@ def test_targets_with_and_without_a_last_axis():
     assert learner.test_on_batch(flat, y[..., 0]) == pytest.approx(learner.test_on_batch(x, y))
 
 
+def test_targets_of_integer_pictures_stay_what_they_are():
+    """Not cut to the pictures' type, so that a call says what `adapt` says."""
+    x, _ = _batch()
+    learner = MAML(_network(dtype="float32"), GradientDescentCell(0.3), inner_loss=MSE())
+    pictures = {name: (10 * x[name]).astype("int32") for name in ("support_images", "query_images")}
+    logits = learner({**x, **pictures})
+    floats = {name: value.astype("float32") for name, value in pictures.items()}
+    np.testing.assert_allclose(logits, learner({**x, **floats}), rtol=1e-5)
+    adapted = learner.adapt(pictures["support_images"][0], x["support_labels"][0])
+    np.testing.assert_allclose(adapted(floats["query_images"][0]), logits[0], rtol=1e-4)
+
+
 def test_adapt_save_and_load(tmp_path):
     x, y = _batch()
     learner = MAML(
