@@ -53,27 +53,26 @@ def observe(network, inputs):
             adding = [layer.name for layer in adding_losses(network)] if scope.losses else []
         runs.append((outputs, scope.state_mapping))
     outputs, after = runs[0]
-    generators = {id(state) for layer in all_layers(network) for state in generator_states(layer)}
+    layers = all_layers(network)
+    drawn_from = {id(state): layer for layer in layers for state in generator_states(layer)}
     of_norms = {
         id(v)
-        for layer in all_layers(network)
+        for layer in layers
         if isinstance(layer, keras.layers.BatchNormalization)
         for v in layer.non_trainable_variables
     }
     changed = {
         i for i in after if i not in own or not np.array_equal(after[i], own[i], equal_nan=True)
     }
-    random = [
-        layer.name
-        for layer in all_layers(network)
-        if changed.intersection(id(state) for state in generator_states(layer))
-    ]
+    random = [layer.name for i, layer in drawn_from.items() if i in changed]
     if not random and changed - set(own):
         random = ["a layer with Keras' global generator"]
     flat = [np.concatenate([np.ravel(x) for x in tf.nest.flatten(outputs)]) for outputs, _ in runs]
     if not random and not np.array_equal(*flat, equal_nan=True):
         random = [network.name]
-    changes = [own[i].path for i in changed.intersection(own) if i not in generators | of_norms]
+    changes = [
+        own[i].path for i in changed.intersection(own) if i not in of_norms | set(drawn_from)
+    ]
     return Behaviour(outputs, random, adding, changes)
 
 

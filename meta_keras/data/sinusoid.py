@@ -75,5 +75,5 @@ def sinusoids(kshot=10, nquery=10, *, seed, count, start=0, meta_batch=1):
         drawn = [sample_sinusoid(stream, first + i, kshot, nquery) for i in range(meta_batch)]
         return tf.nest.map_structure(lambda *parts: tf.stack(parts), *drawn)
 
-    numbers = tf.data.Dataset.range(start, start + count, meta_batch)
-    return numbers.map(batch, num_parallel_calls=2).prefetch(4)
+    firsts = tf.data.Dataset.range(start, start + count, meta_batch)
+    return firsts.map(batch, num_parallel_calls=2).prefetch(4)

@@ -203,7 +203,7 @@ def _differ(one, other):
 def _resolved(loss):
     if isinstance(loss, (list, tuple)) and len(loss) == 1:
         loss = loss[0]
-    if loss is None or (isinstance(loss, (list, tuple, dict)) and not isinstance(loss, str)):
+    if loss is None or isinstance(loss, (list, tuple, dict)):
         return None
     return keras.losses.get(loss)
 

@@ -46,7 +46,8 @@ class EpisodicLearner(Learner):
 
     def checked_inputs(self, x):
         labels = self.checked_support(x["support_images"], x["support_labels"])
-        return {**x, "support_images": after(labels, x["support_images"])}
+        images = after(labels, x["support_images"])
+        return {**x, "support_images": images, "support_labels": labels}
 
     def checked_support_set(self, support_images, support_labels):
         """One support set as `adapt` takes it, in tensors, checked: `(images, labels)`.
@@ -78,6 +79,6 @@ class EpisodicLearner(Learner):
             x: a batch, see above.
             dtypes: of the results, in the same nest.
         """
-        labels = self.checked_support(x["support_images"], x["support_labels"])
-        images = after(labels, x["support_images"])
-        return one_by_one(function, (images, labels, x["query_images"]), dtypes)
+        x = self.checked_inputs(x)
+        episodes = (x["support_images"], x["support_labels"], x["query_images"])
+        return one_by_one(function, episodes, dtypes)

@@ -8,7 +8,6 @@ from keras import ops
 from meta_keras.batch_norm import uses_batch_statistics
 from meta_keras.functional import input_shape
 from meta_keras.learners.arguments import Part
-from meta_keras.learners.episode_checks import after
 from meta_keras.learners.episodic import EpisodicLearner
 
 
@@ -137,9 +136,10 @@ class MetricLearner(EpisodicLearner):
     def call(self, x, training=False):
         if training and uses_batch_statistics(self):
             return super().call(x, training=training)
-        labels = self.checked_support(x["support_images"], x["support_labels"])
-        images = after(labels, x["support_images"])
-        return self._logits(images, labels, x["query_images"], training=training)
+        x = self.checked_inputs(x)
+        return self._logits(
+            x["support_images"], x["support_labels"], x["query_images"], training=training
+        )
 
     def episode_logits(self, support_images, support_labels, query_images, training):
         batch_of_one = (part[None] for part in (support_images, support_labels, query_images))
