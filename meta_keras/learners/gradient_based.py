@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from meta_keras.arguments import Argument, Part, boolean, one_of, positive_integer
 from meta_keras.batch_norm import (
     batch_statistics_clone,
     make_twice_differentiable,
     uses_batch_statistics,
 )
 from meta_keras.functional import FlatNetwork, num_outputs
-from meta_keras.learners.arguments import Argument, Part, boolean, one_of, positive_integer
 from meta_keras.learners.episode_checks import checked_labels, checked_targets
 from meta_keras.learners.episodic import EpisodicLearner
 from meta_keras.learners.inner_loss import inner_loss_of, mean_loss

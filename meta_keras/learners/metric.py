@@ -5,9 +5,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from meta_keras.arguments import Part
 from meta_keras.batch_norm import uses_batch_statistics
 from meta_keras.functional import input_shape
-from meta_keras.learners.arguments import Part
 from meta_keras.learners.episodic import EpisodicLearner
 
 

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
+from meta_keras.arguments import Argument
 from meta_keras.layers import AdamCell
-from meta_keras.learners.arguments import Argument
 from meta_keras.learners.gradient_based import GradientBasedLearner
 
 

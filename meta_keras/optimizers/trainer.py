@@ -3,13 +3,23 @@
 import keras
 import tensorflow as tf
 
+from meta_keras.arguments import Argument, Part, boolean, positive_integer
 from meta_keras.errors import SettingError
 from meta_keras.layers.full_precision import full_precision
 from meta_keras.optimizers import old_files
 from meta_keras.optimizers.curves import MeanCurve, loss_curve
-from meta_keras.optimizers.trainer_settings import CHECKS, checked, number, refuse
+from meta_keras.optimizers.trainer_settings import number, problem_of_size, refuse, weights
 from meta_keras.recompute import unroll_recomputed
 from meta_keras.unroll import unroll
+
+
+def _prepare_cell(trainer, problem):
+    if problem is not None and problem.variables is not None:
+        trainer.cell.prepare(problem.variables)
+
+
+def _restart_curve(trainer, horizon):
+    trainer.curve = MeanCurve(horizon + 1)
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")
@@ -75,6 +85,16 @@ class OptimizerTrainer(keras.Model):
     ['loss', 'val_final_loss', 'val_loss']
     """
 
+    cell = Part()
+    size = Part()
+    problem = Argument(problem_of_size, then=_prepare_cell)
+    validation_problem = Argument(problem_of_size)
+    unroll_steps = Argument(positive_integer())
+    second_order = Argument(boolean)
+    loss_weights = Argument(weights)
+    recompute = Argument(boolean)
+    horizon = Argument(positive_integer(), then=_restart_curve)
+
     def __init__(
         self,
         cell,
@@ -127,25 +147,6 @@ class OptimizerTrainer(keras.Model):
 
     def build(self, input_shape=None):
         """Nothing is left to build."""
-
-    def __setattr__(self, name, value):
-        if name in ("cell", "size") and getattr(self, "built", False):
-            raise SettingError(
-                f"{type(self).__name__}: {name}={value!r} is set too late; make a new trainer."
-            )
-        if name not in CHECKS:
-            return super().__setattr__(name, value)
-        value = checked(name, value, self.size)
-        super().__setattr__(name, value)
-        if name == "horizon":
-            self.curve = MeanCurve(value + 1)
-        if name == "problem" and value is not None and value.variables is not None:
-            self.cell.prepare(value.variables)
-        # What Keras has traced has the old value in it.
-        if self.train_function is not None:
-            self.make_train_function(force=True)
-        if self.test_function is not None:
-            self.make_test_function(force=True)
 
     def make_train_function(self, force=False):
         trained = tuple(id(variable) for variable in self.trainable_variables)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras.learners.arguments import Argument, Part
+from meta_keras.arguments import Argument, Part
 
 
 def _attributes(learner, kind):

@@ -208,7 +208,7 @@ def test_nothing_to_compare(run):
 
 
 def test_plot_that_cannot_be_written(write, run, tmp_path):
-    with pytest.raises(SettingError, match=f"plot=.* cannot be written: {tmp_path}/no is no folder"):
+    with pytest.raises(SettingError, match=f"plot=.* written: {tmp_path}/no is no folder"):
         run(write("it"), plot=tmp_path / "no" / "plot.png")
     (tmp_path / "taken.png").mkdir()
     with pytest.raises(OutputError, match=r"taken\.png cannot be written: ") as raised:

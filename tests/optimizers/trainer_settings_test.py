@@ -106,15 +106,19 @@ def test_a_frozen_weight_stays():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("unroll_steps", 0, "unroll_steps=0 must be a positive integer"),
-        ("second_order", "no", "second_order='no' must be True or False"),
-        ("recompute", 2, "recompute=2 must be True or False"),
-        ("loss_weights", [-1.0], r"loss_weights=\[-1.0\] must not be negative"),
-        ("problem", Quadratic(dimensions=5), "problem=.* must have 6 parameters, not 640"),
-        ("validation_problem", Quadratic(dimensions=5), "validation_problem=.* 6 parameters"),
-        ("horizon", 2.5, "horizon=2.5 must be a positive integer"),
-        ("size", 7, "size=7 is set too late"),
-        ("cell", CoordinatewiseLSTM((3,)), "cell=.* is set too late"),
+        ("unroll_steps", 0, "unroll_steps must be a positive integer, got 0"),
+        ("second_order", "no", "second_order must be True or False, got 'no'"),
+        ("recompute", 2, "recompute must be True or False, got 2"),
+        ("loss_weights", [-1.0], r"loss_weights must not be negative.*got \[-1.0\]"),
+        ("problem", Quadratic(dimensions=5), "problem must have 6 parameters, not 640, got <"),
+        (
+            "validation_problem",
+            Quadratic(dimensions=5),
+            "validation_problem must have 6",
+        ),
+        ("horizon", 2.5, "horizon must be a positive integer, got 2.5"),
+        ("size", 7, "size cannot be replaced"),
+        ("cell", CoordinatewiseLSTM((3,)), "cell cannot be replaced.*make a new one"),
     ],
 )
 def test_bad_settings_are_refused_later_too(name, value, message):
