@@ -93,6 +93,19 @@ def gives_probabilities(outputs):
     return outputs.shape[-1] > 1 and outputs.min() >= 0 and bool(np.abs(sums - 1.0).max() < 1e-2)
 
 
+def may_be_probabilities(outputs):
+    """Whether outputs lie in [0, 1], and not all of them are 0, as the logits of a zero layer."""
+    outputs = tf.cast(outputs, "float64").numpy()
+    return outputs.min() >= 0 and 0 < outputs.max() <= 1
+
+
+def ends_in_sigmoid(network):
+    """Whether a network's last layer, if it has layers, ends in a sigmoid."""
+    while getattr(network, "layers", None):
+        network = network.layers[-1]
+    return getattr(network, "activation", None) is keras.activations.sigmoid
+
+
 def input_shape(network):
     """`(None, ...)`, the shape of a network's one input; None if it does not tell.
 
@@ -166,6 +179,17 @@ class FlatNetwork:
             raise ValueError(
                 f"network {self.network.name!r} has no trainable weights to adapt (trainable=False "
                 "on it, or on a model around it, freezes them all)."
+            )
+        adding = [
+            layer.name
+            for layer in all_layers(self.network)
+            if getattr(layer, "activity_regularizer", None) is not None
+        ]
+        if adding:
+            raise ValueError(
+                f"network {self.network.name!r}: {', '.join(adding)} adds a loss of its "
+                "activations (an activity_regularizer), which the inner loop does not see; leave "
+                "it out. Regularisers of weights are taken into account."
             )
         bound = [v.path for v in variables if getattr(v, "constraint", None)]
         if bound:
