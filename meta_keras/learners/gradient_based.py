@@ -15,9 +15,9 @@ from meta_keras.learners.adaptation_summaries import adaptation_summaries
 from meta_keras.learners.episode_checks import checked_labels
 from meta_keras.learners.episodic import EpisodicLearner
 from meta_keras.learners.inner_loss import inner_loss_of, mean_loss
-from meta_keras.learners.measures import check_loss, takes_of_outputs
 from meta_keras.learners.network_checks import check_adaptable, check_outputs
 from meta_keras.learners.target_checks import checked_targets
+from meta_keras.measures import check_loss, takes_of_outputs
 from meta_keras.unroll import unroll
 
 BATCH_NORM_MODES = ("transductive", "inductive")

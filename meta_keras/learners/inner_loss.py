@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from meta_keras.learners.measures import is_of_keras
+from meta_keras.measures import is_of_keras
 
 
 def inner_loss_of(learner, name, value):

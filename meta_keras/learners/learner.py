@@ -9,9 +9,9 @@ import tensorflow as tf
 from meta_keras.batch_norm import adding_losses, all_layers
 from meta_keras.learners import before_xla
 from meta_keras.learners.episode_checks import in_words
-from meta_keras.learners.measures import check_loss, resolved_loss, resolved_metrics
 from meta_keras.learners.target_checks import checked_batch, checked_weights
-from meta_keras.presets import PresetError, load_preset, save_preset
+from meta_keras.measures import check_loss, resolved_loss, resolved_metrics
+from meta_keras.presets import PresetError, load_preset, model_file, save_preset
 
 
 class Learner(keras.Model):
@@ -80,9 +80,7 @@ class Learner(keras.Model):
         ]
         super().compile(optimizer, loss, **kwargs)
 
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+    compile_from_config = model_file.compile_from_config
 
     def _computes_in_float16(self):
         networks = [getattr(self, name) for name in self.networks]

@@ -7,7 +7,7 @@ from meta_keras.functional import (
     observe,
     random_inputs,
 )
-from meta_keras.learners.measures import name_of, takes_of_outputs
+from meta_keras.measures import name_of, takes_of_outputs
 
 
 def check_adaptable(learner, network, inner_loss):

@@ -7,7 +7,7 @@ values `[B, Q, N]`. Of targets of other shapes some are broadcast in silence.
 import tensorflow as tf
 
 from meta_keras.learners.episode_checks import after, check, check_count
-from meta_keras.learners.measures import compares_with, name_of
+from meta_keras.measures import compares_with, name_of
 
 
 def checked_targets(name, targets, images, dtype, outputs, loss):

@@ -8,7 +8,14 @@ from meta_keras.errors import SettingError
 from meta_keras.layers.full_precision import full_precision
 from meta_keras.optimizers import old_files
 from meta_keras.optimizers.curves import MeanCurve, loss_curve
-from meta_keras.optimizers.trainer_settings import number, problem_of_size, refuse, weights
+from meta_keras.optimizers.trainer_settings import (
+    number,
+    penalties,
+    problem_of_size,
+    refuse,
+    weights,
+)
+from meta_keras.presets import model_file
 from meta_keras.recompute import unroll_recomputed
 from meta_keras.unroll import unroll
 
@@ -32,8 +39,9 @@ class OptimizerTrainer(keras.Model):
 
         L(phi) = 1/T sum_{t=1}^{T} w_t f(theta_t),      theta_t = cell(grad f(theta_{t-1}), ...)
 
-    Parameters and state of the cell are carried over to the next training step as values; no
-    derivative goes back beyond the truncation.
+    to which what regularisers of the cell's weights give is added. Parameters and state of the
+    cell are carried over to the next training step as values; no derivative goes back beyond the
+    truncation.
 
     It is trained by plain `fit` on a data set of truncations, see `truncations`, and validated by
     Keras on one of fresh optimizations, see `validation_optimizations`. Each of those runs for
@@ -66,7 +74,8 @@ class OptimizerTrainer(keras.Model):
             `[horizon + 1]`, of the losses after 0, 1, ... steps.
 
     Raises:
-        SettingError: an argument is out of range, also when set later; `compile` or `fit` is given
+        SettingError: an argument is out of range, also when set later; a layer of the cell adds
+            losses of its activations; `compile` or `fit` is given
             a loss, metrics, targets or weights; or (in training) there is no problem, it does not
             allow the second derivatives that `second_order` takes, no weight of the cell is
             trainable, or the truncations are of another length; or (in validation) there are fewer
@@ -118,7 +127,7 @@ class OptimizerTrainer(keras.Model):
         if problem is None and size is None:
             raise SettingError(f"{name}: a problem is needed.")
         self.cell = cell
-        self.size = int(size or problem.size)
+        self.size = positive_integer()(self, "size", problem.size if size is None else size)
         self.problem = problem
         self.validation_problem = validation_problem
         self.unroll_steps = unroll_steps
@@ -159,9 +168,7 @@ class OptimizerTrainer(keras.Model):
         refuse(weighted_metrics=kwargs.pop("weighted_metrics", None))
         super().compile(optimizer, **kwargs)
 
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+    compile_from_config = model_file.compile_from_config
 
     def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
         refuse(y=y, class_weight=class_weight, sample_weight=sample_weight)
@@ -231,6 +238,7 @@ class OptimizerTrainer(keras.Model):
         begin = tf.cond(step == 0, lambda: self.start(seed), lambda: carried)
         with tf.GradientTape() as tape:
             loss, parameters, state = self.truncation_loss(seed, step, *begin)
+            loss += sum(penalties(self.cell, variables))
             scaled_loss = self.optimizer.scale_loss(loss)  # which `apply_gradients` undoes
         gradients = tape.gradient(scaled_loss, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from meta_keras.arguments import refusal
+from meta_keras.batch_norm import adding_losses
 from meta_keras.errors import SettingError
 
 
@@ -20,6 +21,22 @@ def problem_of_size(trainer, name, value):
     if value is not None and value.size != trainer.size:
         raise refusal(trainer, name, value, f"have {trainer.size} parameters, not {value.size}")
     return value
+
+
+def penalties(cell, variables):
+    """What the regularisers of a cell's trainable weights add to the loss: a list of scalars.
+
+    Raises:
+        SettingError: a layer of the cell adds a loss of its activations.
+    """
+    adding = adding_losses(cell)
+    if adding:
+        raise SettingError(
+            f"OptimizerTrainer: layer {adding[0].name!r} of the cell adds a loss of its "
+            "activations (add_loss, or an activity_regularizer), which a run would count wrongly; "
+            "leave it out. Regularisers of weights are taken into account."
+        )
+    return [v.regularizer(v) for v in variables if v.regularizer is not None]
 
 
 def refuse(**given):

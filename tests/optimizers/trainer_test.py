@@ -222,6 +222,8 @@ def test_loss_weights_follow_the_step_of_the_optimization():
         ({"unroll_steps": 0}, "unroll_steps must be a positive integer, got 0"),
         ({"horizon": 1.5}, "horizon must be a positive integer, got 1.5"),
         ({"problem": None}, "a problem is needed"),
+        ({"problem": None, "size": 0}, "size must be a positive integer, got 0"),
+        ({"problem": None, "size": 6.5}, "size must be a positive integer, got 6.5"),
         ({"loss_weights": []}, r"loss_weights must not be .* got \[\]"),
         ({"loss_weights": [1.0, -1.0]}, r"loss_weights must not be .* got \[1.0, -1.0\]"),
         ({"loss_weights": [0.0, 0.0]}, r"loss_weights must not be .* got \[0.0, 0.0\]"),
