@@ -4,12 +4,12 @@ However many they are, only those that are looked at take up memory.
 """
 
 import hashlib
+import os
 
 import numpy as np
 from absl import logging
 
-from meta_keras.data.cache import read_arrays, write_arrays
-from meta_keras.errors import OutputError
+from meta_keras.data.cache import read_arrays, warn_unwritable, write_arrays
 from meta_keras.files import replacing
 
 BLOCK = 1 << 24  # bytes that are read at a time
@@ -39,20 +39,27 @@ def decoded_images(file, fingerprint, shape, forms, decode):
             return images, cached
     try:
         if file is None:
-            raise OSError
+            raise OSError("there is no home folder")
         file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(pictures) as part:
             images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
+            _reserve(part)
             arrays = decode(images)
             images.flush()
             checksum = _checksum(images)
-    except (OSError, OutputError):
+    except OSError as error:
+        warn_unwritable(pictures, error)
         images = np.zeros(shape, np.uint8)
-        arrays = decode(images)
-        checksum = ""
-        pictures = None
+        return images, decode(images)
     write_arrays(file, fingerprint, {**arrays, "pictures": np.array(checksum)})
-    return (np.load(pictures, mmap_mode="r") if pictures else images), arrays
+    return np.load(pictures, mmap_mode="r"), arrays
+
+
+def _reserve(file):
+    """Takes a file's room on the disk: a map that is written to a full one kills the process."""
+    if hasattr(os, "posix_fallocate"):
+        with open(file, "rb+") as opened:
+            os.posix_fallocate(opened.fileno(), 0, os.path.getsize(file))
 
 
 def _mapped(file, shape, checksum):

@@ -12,14 +12,8 @@ from meta_keras.errors import PresetError, SettingError
 from meta_keras.learners import EpisodicLearner
 from meta_keras.recipes import few_shot_data
 from meta_keras.recipes.classification import ClassificationRecipe
-from meta_keras.recipes.settings import Defaults, setting, settings_of
-
-NATURAL = ("cifar_fs", "fc100", "mini_imagenet", "tfds:NAME")  # data sets of photographs
-
-
-def by_pictures(default, photographs):
-    """A default for characters and another one for photographs, see `Defaults`."""
-    return Defaults(default, "pictures", {"photographs": photographs})
+from meta_keras.recipes.pictures import NATURAL, by_pictures
+from meta_keras.recipes.settings import setting, settings_of
 
 
 class FewShotRecipe(ClassificationRecipe):
@@ -222,7 +216,10 @@ class FewShotRecipe(ClassificationRecipe):
 
     def draw(self, part, **stream):
         nway = self.data.train_nway if part == "train" else self.nway
-        return data.episodes(self.data.parts[part], nway, *self.shots(part), **stream)
+        augment = self.augment if part == "train" else "none"
+        return data.episodes(
+            self.data.parts[part], nway, *self.shots(part), augment=augment, **stream
+        )
 
     def picture(self, learner, batch):
         return plots.predicted_episode_picture(learner, batch)
