@@ -53,6 +53,22 @@ class Part(Argument):
         vars(model)[self.name] = value
 
 
+class Constant(Argument):
+    """A number of a `Cell`, which may be changed until the cell has run in a graph.
+
+    The graph holds it from then on, so that later changes would not be seen.
+    """
+
+    def __set__(self, cell, value):
+        if getattr(cell, "in_graph", False):
+            raise SettingError(
+                f"{type(cell).__name__}: {self.name}={value!r} is set too late: the cell has run "
+                "in a graph, which goes on with the value before; make a new cell, and with it a "
+                "new learner or optimizer."
+            )
+        super().__set__(cell, value)
+
+
 def refusal(model, name, value, allowed):
     """The `SettingError` for a value that is not allowed."""
     return SettingError(f"{type(model).__name__}: {name} must {allowed}, got {value!r}.")

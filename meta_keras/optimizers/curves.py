@@ -68,7 +68,7 @@ def loss_curves(cell, problem, seeds, steps, learning_rates=None):
     )
     def curve(seed, rate):
         if learning_rates is not None:
-            cell.learning_rate = rate
+            vars(cell)["learning_rate"] = rate  # A tensor, for this graph alone.
         return loss_curve(cell, problem, seed, steps)
 
     own_rate = getattr(cell, "learning_rate", None)
@@ -80,7 +80,7 @@ def loss_curves(cell, problem, seeds, steps, learning_rates=None):
         ]
     finally:
         if learning_rates is not None:
-            cell.learning_rate = own_rate
+            vars(cell)["learning_rate"] = own_rate
     return np.asarray(curves)[slice(None) if learning_rates is not None else 0]
 
 

@@ -13,6 +13,7 @@ from meta_keras.optimizers.trainer_settings import (
     penalties,
     problem_of_size,
     refuse,
+    refuse_replicas,
     weights,
 )
 from meta_keras.presets import model_file
@@ -75,9 +76,9 @@ class OptimizerTrainer(keras.Model):
 
     Raises:
         SettingError: an argument is out of range, also when set later; a layer of the cell adds
-            losses of its activations; `compile` or `fit` is given
-            a loss, metrics, targets or weights; or (in training) there is no problem, it does not
-            allow the second derivatives that `second_order` takes, no weight of the cell is
+            losses of its activations; `compile` or `fit` is given a loss, metrics, targets or
+            weights, or there are several replicas; or (in training) there is no problem, it does
+            not allow the second derivatives that `second_order` takes, no weight of the cell is
             trainable, or the truncations are of another length; or (in validation) there are fewer
             weights than steps.
 
@@ -166,6 +167,7 @@ class OptimizerTrainer(keras.Model):
     def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, **kwargs):
         refuse(loss=loss, loss_weights=loss_weights, metrics=metrics)
         refuse(weighted_metrics=kwargs.pop("weighted_metrics", None))
+        refuse_replicas(self.distribute_strategy)
         super().compile(optimizer, **kwargs)
 
     compile_from_config = model_file.compile_from_config

@@ -49,6 +49,15 @@ def refuse(**given):
             )
 
 
+def refuse_replicas(strategy):
+    """Raises a `SettingError` if a `tf.distribute.Strategy` has several replicas."""
+    if strategy.num_replicas_in_sync > 1:
+        raise SettingError(
+            "OptimizerTrainer: one replica only, as a truncation carries on what the one before it "
+            f"left; the tf.distribute strategy has {strategy.num_replicas_in_sync}."
+        )
+
+
 def number(data, name):
     """The int64 scalar of a name in one element of `truncations`.
 

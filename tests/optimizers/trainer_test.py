@@ -233,3 +233,10 @@ def test_bad_arguments(change, message):
     arguments = {"problem": Quadratic(dimensions=2, batch=1), **change}
     with pytest.raises(SettingError, match=f"OptimizerTrainer: {message}"):
         OptimizerTrainer(_cell(), **arguments)
+
+
+def test_several_replicas_are_refused(monkeypatch):
+    strategy = type("Strategy", (), {"num_replicas_in_sync": 2})
+    monkeypatch.setattr(OptimizerTrainer, "distribute_strategy", strategy)
+    with pytest.raises(SettingError, match="one replica only.* has 2"):
+        OptimizerTrainer(CoordinatewiseLSTM((2,)), Quadratic(dimensions=2, batch=2)).compile()
