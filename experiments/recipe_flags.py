@@ -78,13 +78,11 @@ def _defaults(owners):
     """The defaults in words, those that several recipes share together."""
     methods_of = {}
     for method, (field, about) in owners.items():
-        methods_of.setdefault(_shown(field.default), []).append(method)
+        cases_of = {}
         for case, value in (about.cases or {}).items():
-            methods_of.setdefault(_shown(value), []).append(f"{about.case_of}={case}")
-    if len(owners) == 1 and len(methods_of) > 1:
-        first, *others = methods_of.items()
-        cases = [f"{default} with {', '.join(cases)}" for default, cases in others]
-        return f"Default: {'; '.join([first[0], *cases])}."
+            cases_of.setdefault(_shown(value), []).append(f"{about.case_of}={case}")
+        cases = (f"; {value} with {', '.join(cases)}" for value, cases in cases_of.items())
+        methods_of.setdefault(_shown(field.default) + "".join(cases), []).append(method)
     if len(methods_of) == 1:
         return f"Default: {next(iter(methods_of))}."
     parts = [f"{default} ({', '.join(methods)})" for default, methods in methods_of.items()]

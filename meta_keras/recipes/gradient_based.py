@@ -6,6 +6,7 @@ from meta_keras import learners, networks
 from meta_keras.errors import SettingError
 from meta_keras.layers import AdamCell, GatedLSTMCell, GradientDescentCell, MetaSGDCell
 from meta_keras.recipes.few_shot import FewShotRecipe
+from meta_keras.recipes.pictures import by_pictures
 from meta_keras.recipes.published import omniglot, photographs
 from meta_keras.recipes.settings import fixed, setting
 
@@ -108,6 +109,7 @@ class LSTM(GradientBasedRecipe):
         photographs("mini_imagenet", "Ravi & Larochelle 2017", (43.44, 0.77), (60.60, 0.71)),
     )
 
+    train_episodes = by_pictures(22000, photographs=60000)
     second_order: bool = setting(
         True, "Differentiate through the gradients the cell sees.", brought=True
     )
@@ -169,7 +171,7 @@ class MAML(InnerRateRecipe):
         photographs("mini_imagenet", "Finn et al. 2017", (48.70, 1.84), (63.11, 0.92)),
     )
 
-    train_episodes = 30000
+    train_episodes = by_pictures(30000, photographs=60000)
     second_order: bool = fixed(True, "MAML differentiates through the inner gradients.")
 
     def new_learner(self):
@@ -229,7 +231,7 @@ class MetaSGD(InnerRateRecipe):
         ),
     )
 
-    train_episodes = 30000
+    train_episodes = by_pictures(30000, photographs=60000)
     second_order: bool = setting(
         True, "Differentiate through the gradients the cell sees.", brought=True
     )
