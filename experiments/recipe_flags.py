@@ -43,7 +43,15 @@ def _define(name, owners, methods, names, values):
         [in_flags(about.help, [*names, *RUN_FLAGS]), *_only(owners, methods), _defaults(owners)]
     )
     options = {"flag_values": values}
-    if about.choices:
+    if about.choices and any(choice.endswith(":NAME") for choice in about.choices):
+        flags.DEFINE_string(name, None, f"<{'|'.join(about.choices)}>: {text}", **options)
+        flags.register_validator(
+            name,
+            lambda value: value is None or about.allows(value),
+            f"must be {about.requirement()}",
+            flag_values=values,
+        )
+    elif about.choices:
         flags.DEFINE_enum(name, None, list(about.choices), text, **options)
     elif kind in (int, float):
         define = flags.DEFINE_integer if kind is int else flags.DEFINE_float

@@ -76,8 +76,9 @@ class R2D2(MetricLearner):
         self.beta = self._number("beta", 0.0)
 
     def _number(self, name, start):
-        constant = keras.initializers.Constant(start)
-        return self.add_weight(shape=(), initializer=constant, name=name)
+        number = self.add_weight(shape=(), initializer="zeros", name=name)
+        number.assign(start)  # Keras' constant initializer would round it to float32.
+        return number
 
     def _features(self, embeddings):
         return unit_vectors(embeddings) if self.unit else embeddings

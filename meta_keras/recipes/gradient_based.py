@@ -5,7 +5,7 @@ import keras
 from meta_keras import learners, networks
 from meta_keras.errors import SettingError
 from meta_keras.layers import AdamCell, GatedLSTMCell, GradientDescentCell, MetaSGDCell
-from meta_keras.recipes.few_shot import IMAGE_SHAPE, FewShotRecipe
+from meta_keras.recipes.few_shot import FewShotRecipe
 from meta_keras.recipes.published import omniglot
 from meta_keras.recipes.settings import fixed, setting
 
@@ -77,13 +77,14 @@ class GradientBasedRecipe(FewShotRecipe):
     def network(self):
         return networks.conv4(
             self.nway,
-            IMAGE_SHAPE,
+            self.image_shape,
             filters=self.filters,
             downsample=self.downsample,
             pools=self.pools,
             logits_initializer=self.logits_initializer,
             normalize_features=self.normalize_features,
             dtype=self.precision,
+            normalization=self.normalization,
         )
 
     def adaptation(self):

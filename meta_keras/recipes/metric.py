@@ -9,7 +9,7 @@ from meta_keras.learners import (
     RelationNetwork,
     SiameseNetwork,
 )
-from meta_keras.recipes.few_shot import IMAGE_SHAPE, FewShotRecipe
+from meta_keras.recipes.few_shot import FewShotRecipe
 from meta_keras.recipes.published import omniglot
 from meta_keras.recipes.settings import fixed, setting
 
@@ -47,7 +47,11 @@ class EmbeddingRecipe(MetricRecipe):
 
     def embedding(self):
         return networks.conv4_embedding(
-            IMAGE_SHAPE, self.filters, pools=self.pools, dtype=self.precision
+            self.image_shape,
+            self.filters,
+            pools=self.pools,
+            dtype=self.precision,
+            normalization=self.normalization,
         )
 
 
@@ -125,7 +129,11 @@ class Relation(MetricRecipe):
 
     def new_learner(self):
         embedding = networks.conv4_embedding(
-            IMAGE_SHAPE, self.filters, maps=True, dtype=self.precision
+            self.image_shape,
+            self.filters,
+            maps=True,
+            dtype=self.precision,
+            normalization=self.normalization,
         )
         relation = networks.relation_module(
             embedding.output_shape[1:], self.filters, dtype=self.precision
