@@ -10,6 +10,7 @@ from meta_keras.learners import (
     SiameseNetwork,
 )
 from meta_keras.recipes.few_shot import FewShotRecipe
+from meta_keras.recipes.pictures import by_pictures
 from meta_keras.recipes.published import omniglot
 from meta_keras.recipes.settings import fixed, setting
 
@@ -19,11 +20,16 @@ class MetricRecipe(FewShotRecipe):
 
     filters = 64
     meta_batch = 1
-    nquery = 2
-    train_episodes = 1500
-    validation_interval = 250
+    nquery = by_pictures(2, photographs=5)
+    train_kshot = by_pictures(None, photographs=2)
+    train_episodes = by_pictures(1500, photographs=7000)
+    validation_interval = by_pictures(250, photographs=1000)
     train_nway: int | None = setting(
-        60, "Classes of a training episode; `nway` if not given.", at_least=2
+        60,
+        "Classes of a training episode; `nway` if not given.",
+        at_least=2,
+        cases={"photographs": 16},
+        case_of="pictures",
     )
 
     jit_compile: bool = fixed(
@@ -34,7 +40,8 @@ class MetricRecipe(FewShotRecipe):
 class EmbeddingRecipe(MetricRecipe):
     """What embeds pictures as vectors.
 
-    Without the last pooling they have 576 numbers, not the papers' 64, and half the episodes do.
+    Without the last pooling those of characters have 576 numbers, not the papers' 64, and half the
+    episodes do.
     """
 
     pools: int = setting(
@@ -43,6 +50,8 @@ class EmbeddingRecipe(MetricRecipe):
         at_least=0,
         at_most=4,
         brought=True,
+        cases={"photographs": 4},
+        case_of="pictures",
     )
 
     def embedding(self):
@@ -64,7 +73,7 @@ class Prototypical(EmbeddingRecipe):
     name = "prototypical"
     published = (omniglot("Snell et al. 2017", "vinyals", None, 98.8, 99.7, 96.0, 98.9),)
 
-    train_episodes = 2000
+    train_episodes = by_pictures(2000, photographs=7000)
     distance: str = setting(
         "euclidean",
         "Squared Euclidean distance to the prototypes, or the cosine with them.",
@@ -118,9 +127,9 @@ class Relation(MetricRecipe):
         ),
     )
 
-    train_nway = 20
-    train_episodes = 2400
-    validation_interval = 400
+    train_nway = by_pictures(20, photographs=10)
+    train_episodes = by_pictures(2400, photographs=8000)
+    validation_interval = by_pictures(400, photographs=1000)
     relation_loss: str = setting(
         "cross_entropy",
         "Cross-entropy of the classes, or the paper's squared error of the scores.",
