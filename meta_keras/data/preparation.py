@@ -11,7 +11,7 @@ import urllib.request
 
 from absl import logging
 
-from meta_keras.errors import DatasetError, SettingError
+from meta_keras.errors import DatasetError, SettingError, UserError
 
 
 def _omniglot(data_dir):
@@ -63,6 +63,8 @@ def opened(dataset, make, data_dir=None):
     """
     try:
         return make(os.path.expanduser(data_dir) if data_dir else None)
+    except UserError:
+        raise
     except Exception as error:  # TFDS meets a damaged folder with many kinds of exception
         raise DatasetError(
             f"The {dataset} data in {data_dir or 'the TFDS folder'} cannot be opened ({error}). "

@@ -6,7 +6,7 @@ from meta_keras import learners, networks
 from meta_keras.errors import SettingError
 from meta_keras.layers import AdamCell, GatedLSTMCell, GradientDescentCell, MetaSGDCell
 from meta_keras.recipes.few_shot import FewShotRecipe
-from meta_keras.recipes.published import omniglot
+from meta_keras.recipes.published import omniglot, photographs
 from meta_keras.recipes.settings import fixed, setting
 
 
@@ -104,6 +104,9 @@ class LSTM(GradientBasedRecipe):
     """
 
     name = "lstm"
+    published = (
+        photographs("mini_imagenet", "Ravi & Larochelle 2017", (43.44, 0.77), (60.60, 0.71)),
+    )
 
     second_order: bool = setting(
         True, "Differentiate through the gradients the cell sees.", brought=True
@@ -161,6 +164,9 @@ class MAML(InnerRateRecipe):
             (95.8, 0.3),
             (98.9, 0.2),
         ),
+        photographs("cifar_fs", "Bertinetto et al. 2019", (58.9, 1.9), (71.5, 1.0)),
+        photographs("fc100", "learn2learn", None, 49.0),
+        photographs("mini_imagenet", "Finn et al. 2017", (48.70, 1.84), (63.11, 0.92)),
     )
 
     train_episodes = 30000
@@ -192,6 +198,7 @@ class FOMAML(MAML):
             (89.4, 0.5),
             (97.9, 0.1),
         ),
+        photographs("mini_imagenet", "Finn et al. 2017", (48.07, 1.75), (63.15, 0.91)),
     )
 
     train_episodes = 24000
@@ -249,6 +256,7 @@ class Reptile(InnerRateRecipe):
             ("inductive", (95.39, 98.90, 88.14, 96.65)),
         )
     )  # fmt: skip
+    published += (photographs("mini_imagenet", "Nichol et al. 2018", (49.97, 0.32), (65.99, 0.58)),)
 
     train_episodes = 10000
     train_kshot = 10
