@@ -225,6 +225,13 @@ GRADIENT_BASED_LEARNERS = [
         **_GRADIENT_BASED,
     ),
     Descriptor(
+        "anil",
+        _gradient_based(MAML, lambda **dtype: GradientDescentCell(0.4, **dtype), anil=True),
+        "maml",
+        transductive=True,
+        **_GRADIENT_BASED,
+    ),
+    Descriptor(
         "meta_sgd",
         _meta_sgd,
         "meta_sgd",
