@@ -15,6 +15,7 @@ from meta_keras import (
 )
 from meta_keras.learners import (
     MAML,
+    R2D2,
     DescribedLearner,
     EpisodicLearner,
     GradientBasedLearner,
@@ -27,6 +28,7 @@ from meta_keras.learners import (
     RelationNetwork,
     Reptile,
     SiameseNetwork,
+    SimpleShot,
     ZeroShotPrototypicalNetwork,
 )
 from meta_keras.optimizers import LearnedOptimizer, OptimizerTrainer
@@ -39,6 +41,7 @@ ON_DEMAND = ("plots", "recipes", "recognition", "training")
 
 __all__ = [
     "MAML",
+    "R2D2",
     "DescribedLearner",
     "EpisodicLearner",
     "GradientBasedLearner",
@@ -53,6 +56,7 @@ __all__ = [
     "RelationNetwork",
     "Reptile",
     "SiameseNetwork",
+    "SimpleShot",
     "Unrolled",
     "ZeroShotPrototypicalNetwork",
     "data",

@@ -50,7 +50,7 @@ class Part(Argument):
                 f"{type(model).__name__}: {self.name} cannot be replaced, all else is built around "
                 "it; make a new one."
             )
-        vars(model)[self.name] = value
+        vars(model)[self.name] = self.check(model, self.name, value) if self.check else value
 
 
 class Constant(Argument):

@@ -10,13 +10,16 @@ from meta_keras.learners.matching import MatchingNetwork
 from meta_keras.learners.meta_sgd import MetaSGD
 from meta_keras.learners.metric import MetricLearner
 from meta_keras.learners.prototypical import PrototypicalNetwork
+from meta_keras.learners.r2d2 import R2D2
 from meta_keras.learners.relation import RelationLoss, RelationNetwork
 from meta_keras.learners.reptile import Reptile
 from meta_keras.learners.siamese import BalancedPairsLoss, SiameseNetwork
+from meta_keras.learners.simple_shot import SimpleShot
 from meta_keras.learners.zero_shot import ZeroShotPrototypicalNetwork
 
 __all__ = [
     "MAML",
+    "R2D2",
     "BalancedPairsLoss",
     "DescribedLearner",
     "EpisodicLearner",
@@ -31,5 +34,6 @@ __all__ = [
     "RelationNetwork",
     "Reptile",
     "SiameseNetwork",
+    "SimpleShot",
     "ZeroShotPrototypicalNetwork",
 ]

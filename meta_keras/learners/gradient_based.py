@@ -69,6 +69,10 @@ class GradientBasedLearner(EpisodicLearner):
             `keras.losses.MeanSquaredError()`, `support_labels` are targets `[B, S]` or
             `[B, S, ...]` in the shape of the network's outputs, and `compile` takes the loss of the
             query set likewise.
+        anil: whether only the last layer with weights, the head, is adapted; the others are learned
+            all the same. "Almost no inner loop": Aniruddh Raghu, Maithra Raghu, Samy Bengio and
+            Oriol Vinyals, "Rapid learning or feature reuse?", ICLR 2020,
+            https://arxiv.org/abs/1909.09157
 
     Raises:
         ValueError: an argument is out of range, or the network is not built, has several inputs, no
@@ -79,6 +83,7 @@ class GradientBasedLearner(EpisodicLearner):
 
     network = Part()
     cell = Part()
+    anil = Part(boolean)
     inner_steps = Argument(positive_integer())
     test_inner_steps = Argument(positive_integer(optional=True))
     inner_batch_size = Argument(positive_integer(optional=True))
@@ -98,6 +103,7 @@ class GradientBasedLearner(EpisodicLearner):
         batch_norm="transductive",
         divide_gradient_by_batch=False,
         inner_loss=None,
+        anil=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -110,9 +116,10 @@ class GradientBasedLearner(EpisodicLearner):
         self.batch_norm = batch_norm
         self.divide_gradient_by_batch = divide_gradient_by_batch
         self.inner_loss = inner_loss
-        self.flat = FlatNetwork(network, second_order)
+        self.anil = anil
+        self.flat = FlatNetwork(network, second_order, anil)
         check_adaptable(type(self).__name__, network, self.inner_loss)
-        cell.prepare(network.trainable_variables)
+        cell.prepare(self.flat.variables)
         cell.build_once(self.flat.size)
         self._size = self.flat.size
         self.built = True
@@ -216,7 +223,7 @@ class GradientBasedLearner(EpisodicLearner):
                 f"{self._size} trainable weights, and now there are {size}: layers were frozen or "
                 "thawed after the learner was made; make a new learner."
             )
-        self.cell.prepare(self.network.trainable_variables)
+        self.cell.prepare(self.flat.variables)
         self._size = size
 
     def checked_support(self, support_images, support_labels):
@@ -255,7 +262,7 @@ class GradientBasedLearner(EpisodicLearner):
         """
         adapted = self.run_inner_loop(*self.checked_support_set(support_images, support_labels))
         variables = self.network.trainable_variables, self.network.non_trainable_variables
-        values = [*self.flat.unflatten(adapted.parameters), *adapted.carry]
+        values = [*self.flat.weights(adapted.parameters), *adapted.carry]
         if self.is_transductive():
             pairs = zip([*variables[0], *variables[1]], values, strict=True)
             return batch_statistics_clone(self.network, pairs)
@@ -278,6 +285,7 @@ class GradientBasedLearner(EpisodicLearner):
             "batch_norm": self.batch_norm,
             "divide_gradient_by_batch": self.divide_gradient_by_batch,
             "inner_loss": keras.saving.serialize_keras_object(self.inner_loss),
+            "anil": self.anil,
         }
 
     @classmethod

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from meta_keras.arguments import Argument
+from meta_keras.arguments import Argument, Part
 from meta_keras.layers import AdamCell
 from meta_keras.learners.gradient_based import GradientBasedLearner
 
@@ -64,8 +64,9 @@ class Reptile(GradientBasedLearner):
     Call arguments and shapes: see `EpisodicLearner`.
 
     Raises:
-        ValueError: the cell has weights, which Reptile cannot learn, or `second_order` is true;
-            or see `GradientBasedLearner`.
+        ValueError: the cell has weights, which Reptile cannot learn, `second_order` is true, or
+            `anil`, for nothing would move the weights that are not adapted; or see
+            `GradientBasedLearner`.
 
     Example:
 
@@ -78,6 +79,7 @@ class Reptile(GradientBasedLearner):
     method = "reptile"
 
     second_order = Argument(_first_order)
+    anil = Part(_first_order)
 
     def __init__(self, network, cell=None, inner_steps=5, second_order=False, **kwargs):
         cell = cell or AdamCell(1e-3, beta_1=0.0)

@@ -52,6 +52,12 @@ class GradientBasedRecipe(FewShotRecipe):
         "A last batch normalisation before the logits; what first-order methods learn well with.",
         brought=True,
     )
+    anil: bool = setting(
+        False,
+        "Adapt the last layer alone, the logits; the others are learned all the same (Raghu et al. "
+        "2020).",
+        brought=True,
+    )
 
     jit_compile: bool = setting(False, "Compile the whole training step with XLA.")
 
@@ -95,7 +101,12 @@ class GradientBasedRecipe(FewShotRecipe):
             "test_inner_steps": self.test_inner_steps,
             "inner_batch_size": self.inner_batch_size,
             "batch_norm": self.batch_norm,
+            "anil": self.anil,
         }
+
+    def identity(self):
+        # Runs that began before there was a choice do not tell of it.
+        return {k: v for k, v in super().identity().items() if (k, v) != ("anil", False)}
 
 
 class LSTM(GradientBasedRecipe):
@@ -271,6 +282,7 @@ class Reptile(InnerRateRecipe):
     normalize_features = True
     pools = 3
     clip_norm = None
+    anil: bool = fixed(False, "Nothing would move the weights that are not adapted.")
     inner_optimizer: str = setting(
         "sgd",
         "Reptile's steps: Adam without momentum, or plain.",

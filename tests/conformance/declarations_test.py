@@ -27,7 +27,8 @@ def test_every_setting_is_checked_when_it_is_set_later(row, make_learner):
     settings = _attributes(learner, Argument)
     assert set(settings) <= set(learner.get_config())
     if row.num_classes is None:
-        assert ("temperature" in settings) == (row.method in ("prototypical", "matching"))
+        tempered = ("prototypical", "matching", "simple_shot")
+        assert ("temperature" in settings) == (row.method in tempered)
     else:
         assert {"inner_steps", "second_order", "batch_norm", "inner_loss"} <= set(settings)
     for name in settings:
@@ -98,7 +99,10 @@ def test_a_frozen_layer_stays_as_it_is(row, make_learner, make_batch, compiled, 
 def test_regularisers_of_weights_count(row, make_learner, make_batch, compiled):
     x, y = make_batch(2)
     learner = compiled(make_learner())
-    kernel = next(v for v in learner.network.trainable_variables if v.name == "kernel")
+    # Of the weights that are adapted, where there are some.
+    variables = getattr(learner, "flat", learner.network)
+    variables = getattr(variables, "variables" if row.num_classes else "trainable_variables")
+    kernel = next(v for v in variables if v.name == "kernel")
     plain = np.array(learner(x))
     kernel.regularizer = keras.regularizers.L2(0.5)
     logits = tf.constant(learner(x))

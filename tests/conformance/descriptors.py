@@ -13,6 +13,7 @@ import pytest
 
 from meta_keras import (
     MAML,
+    R2D2,
     LSTMMetaLearner,
     MatchingNetwork,
     MetaSGD,
@@ -20,6 +21,7 @@ from meta_keras import (
     RelationNetwork,
     Reptile,
     SiameseNetwork,
+    SimpleShot,
     ZeroShotPrototypicalNetwork,
 )
 from meta_keras.layers import AdamCell, GatedLSTMCell, GradientDescentCell, MetaSGDCell
@@ -154,6 +156,12 @@ def _siamese(parts, dtype, **network):
     return learner
 
 
+def _simple_shot_on_base(parts, dtype, **network):
+    learner = _metric(SimpleShot, centre="base", temperature=0.6)(parts, dtype, **network)
+    learner.centre_on(np.random.default_rng(7).normal(size=(5, 4)))
+    return learner
+
+
 def _zero_shot(parts, dtype, **network):
     descriptors = keras.Input((7,), dtype=_variable_dtype(dtype))
     x = keras.layers.Dense(5, activation="tanh", dtype=dtype)(descriptors)
@@ -217,6 +225,13 @@ GRADIENT_BASED_LEARNERS = [
         **_GRADIENT_BASED,
     ),
     Descriptor(
+        "anil",
+        _gradient_based(MAML, lambda **dtype: GradientDescentCell(0.4, **dtype), anil=True),
+        "maml",
+        transductive=True,
+        **_GRADIENT_BASED,
+    ),
+    Descriptor(
         "meta_sgd",
         _meta_sgd,
         "meta_sgd",
@@ -258,6 +273,9 @@ METRIC_LEARNERS = [
     ),
     Descriptor("relation", _relation, "relation", **_METRIC),
     Descriptor("siamese", _siamese, "siamese", **_METRIC),
+    Descriptor("r2d2", _metric(R2D2), "r2d2", **_METRIC),
+    Descriptor("simple_shot", _metric(SimpleShot, temperature=0.6), "simple_shot", **_METRIC),
+    Descriptor("simple_shot_base", _simple_shot_on_base, "simple_shot", **_METRIC),
 ]
 DESCRIBED_LEARNERS = [
     Descriptor(
