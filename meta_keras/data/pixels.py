@@ -53,6 +53,24 @@ def read_pixels(file):
         PictureError: the file is no regular file, damaged, no picture, empty, too large or
             transparent everywhere.
     """
+    return decode(file, _pixels)
+
+
+def _pixels(image):
+    image = ImageOps.exif_transpose(image)
+    return _deep(image) if image.mode.startswith(("I", "F")) else _coloured(image)
+
+
+def decode(file, convert):
+    """What a function makes of the picture in a file; whatever is amiss is said in words.
+
+    Args:
+        file: as in `read_pixels`.
+        convert: function of an open `PIL.Image.Image`.
+
+    Raises:
+        PictureError: as in `read_pixels`, or from `convert`.
+    """
     if isinstance(file, str | os.PathLike):
         _check_is_regular(file)
     try:
@@ -62,8 +80,7 @@ def read_pixels(file):
             with Image.open(file) as image:
                 if min(image.size) == 0:
                     raise ValueError("it has no pixels")
-                image = ImageOps.exif_transpose(image)
-                return _deep(image) if image.mode.startswith(("I", "F")) else _coloured(image)
+                return convert(image)
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
