@@ -21,7 +21,7 @@ class DatasetError(UserError):
 
 
 class PictureError(UserError):
-    """A file that is no picture of a character; the message says what it is instead."""
+    """A file that is no picture, or not of a character; the message says what it is instead."""
 
 
 class PresetError(UserError, ValueError):

@@ -5,8 +5,8 @@ from meta_keras.data.episodes import episodes, sample_episode
 from meta_keras.data.folder import large_enough, load_folder, load_photograph_folder
 from meta_keras.data.image_classes import ImageClasses
 from meta_keras.data.ink import read_picture
-from meta_keras.data.photographs import load_photographs
-from meta_keras.data.pixels import read_photograph
+from meta_keras.data.photograph_sets import load_photographs
+from meta_keras.data.photographs import read_photograph
 from meta_keras.data.preparation import choose_dataset, prepare
 from meta_keras.data.sinusoid import sample_sinusoid, sinusoids
 from meta_keras.data.splits import gather_classes, split_classes, split_named

@@ -13,7 +13,7 @@ from meta_keras.data.characters import Characters
 from meta_keras.data.image_cache import decoded_images
 from meta_keras.data.image_classes import ImageClasses
 from meta_keras.data.ink import read_picture
-from meta_keras.data.pixels import read_photograph
+from meta_keras.data.photographs import read_photograph
 from meta_keras.errors import DatasetError, PictureError
 from meta_keras.texts import printable
 

@@ -59,34 +59,6 @@ def read_pixels(file):
         return _deep(image) if image.mode.startswith(("I", "F")) else _coloured(image)
 
 
-def read_photograph(file, size):
-    """Reads a picture in colour, turned upright, as a square, whatever its sides were.
-
-    Grey is three equal channels; what is transparent lies on white; of an animation or a document
-    the first picture counts.
-
-    Args:
-        file: path, or a file object, of whatever Pillow reads.
-        size: side of the result in pixels.
-
-    Returns:
-        uint8 `[size, size, 3]`.
-
-    Raises:
-        PictureError: the file is no regular file, damaged, no picture, empty or too large.
-    """
-    with opened_picture(file) as image:
-        image.draft("RGB", (2 * size, 2 * size))  # JPEG decodes a fraction of its pixels faster.
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith(("I", "F")):
-            image = Image.fromarray(np.uint8(np.clip(np.rint(_deep(image).brightness), 0, 255)))
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-        return np.asarray(image)
-
-
 @contextlib.contextmanager
 def opened_picture(file):
     """The `PIL.Image.Image` of a file.

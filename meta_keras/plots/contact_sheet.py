@@ -14,9 +14,10 @@ def contact_sheet(support_images, support_labels, query_images, probabilities, c
     it is right, red where it is wrong, black where nobody knows.
 
     Args:
-        support_images: `[n, H, W, C]` in [0, 1], with one channel ink 1.
+        support_images: `[n, H, W, 1]` in [0, 1], ink 1; or `[n, H, W, 3]` in colour, uint8 or in
+            [0, 1].
         support_labels: `[n]` int.
-        query_images: `[m, H, W, C]`; the first 2,000 are shown.
+        query_images: `[m, H, W, C]`, likewise; the first 2,000 are shown.
         probabilities: `[m, N]`.
         classes: N names.
         truth: `[m]` int, -1 where the class is not known.

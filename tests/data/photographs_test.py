@@ -1,312 +1,150 @@
-"""Tests of photographs from TFDS, from class folders, and of miniImageNet's two layouts."""
+"""Tests of reading photographs."""
 
-import csv
-import itertools
+import io
 
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 from PIL import Image
 
-from meta_keras.data import (
-    DatasetError,
-    PictureError,
-    load_photograph_folder,
-    load_photographs,
-    mini_imagenet_builder,
-    read_photograph,
-    split_named,
-)
-from meta_keras.errors import SettingError
+from meta_keras.data.photographs import read_photograph, read_photographs
+from meta_keras.errors import PictureError
+
+RED, GREEN, BLUE = (250, 10, 20), (15, 240, 10), (20, 10, 245)
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("META_KERAS_CACHE_DIR", str(tmp_path / "cache"))
+def quadrants(width=40, height=40):
+    """Red above left, green above right, blue below."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:] = BLUE
+    pixels[: height // 2, : width // 2] = RED
+    pixels[: height // 2, width // 2 :] = GREEN
+    return Image.fromarray(pixels)
 
 
-class Things(tfds.core.GeneratorBasedBuilder):
-    """Grey pictures 8x8 in two splits; their grey is ten times the label, and one more for each."""
-
-    VERSION = tfds.core.Version("1.0.0")
-
-    def _info(self):
-        features = {
-            "picture": tfds.features.Image(shape=(8, 8, 1)),
-            "kind": tfds.features.ClassLabel(names=["cup", "old shoe", "pen"]),
-            "size": np.int64,
-        }
-        features = tfds.features.FeaturesDict(features)
-        return tfds.core.DatasetInfo(
-            builder=self, features=features, supervised_keys=("picture", "kind")
-        )
-
-    def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples(0, 2), "test": self._generate_examples(2, 5)}
-
-    def _generate_examples(self, first, last):
-        for label in range(3):
-            for number in range(first, last):
-                grey = np.full((8, 8, 1), 10 * label + number, np.uint8)
-                yield f"{label}-{number}", {"picture": grey, "kind": label, "size": 8}
+def read(image, size=8, **how):
+    file = io.BytesIO()
+    image.save(file, **{"format": "PNG", **how})
+    file.seek(0)
+    return read_photograph(file, size)
 
 
-@pytest.fixture
-def things(tmp_path):
-    """A TFDS folder with the data set `things`."""
-    Things(data_dir=tmp_path / "tfds").download_and_prepare()
-    return str(tmp_path / "tfds")
+def assert_quadrants(pixels, tolerance=2):
+    for place, colour in (((1, 1), RED), ((1, -2), GREEN), ((-2, 1), BLUE), ((-2, -2), BLUE)):
+        np.testing.assert_allclose(pixels[place].astype(int), colour, atol=tolerance)
 
 
-def test_any_data_set_of_tfds(things):
-    for _ in range(2):  # decoded, and from the cache
-        classes = load_photographs("tfds:things", things, size=16)
-        assert classes.images.shape == (15, 16, 16, 3) and isinstance(classes.images, np.memmap)
-        assert classes.names.tolist() == ["cup", "old shoe", "pen"]
-        for label, places in enumerate(classes.places):
-            found = classes.images[places]
-            assert (found == found[:, :1, :1, :1]).all()  # three equal channels, resized
-            assert sorted(found[:, 0, 0, 0]) == [10 * label + number for number in range(5)]
+def test_form_and_colours():
+    pixels = read(quadrants())
+    assert pixels.shape == (8, 8, 3) and pixels.dtype == np.uint8
+    assert_quadrants(pixels)
+    assert_quadrants(read(quadrants(4, 4)), tolerance=40)  # enlarged
 
 
-def test_no_such_data_set(tmp_path, things):
-    with pytest.raises(SettingError, match=r"dataset=tfds:nothing: TFDS has no such data set"):
-        load_photographs("tfds:nothing", tmp_path)
-    with pytest.raises(SettingError, match=r"dataset=pets must be one of cifar_fs"):
-        load_photographs("pets", tmp_path)
-
-
-def test_a_data_set_of_another_kind(tmp_path):
-    class Pairs(Things):
-        def _info(self):
-            features = {"one": tfds.features.Image(), "other": tfds.features.Image()}
-            return tfds.core.DatasetInfo(
-                builder=self, features=tfds.features.FeaturesDict(features)
-            )
-
-        def _split_generators(self, dl_manager):
-            picture = np.zeros((8, 8, 3), np.uint8)
-            return {"train": [(0, {"one": picture, "other": picture})]}
-
-    Pairs(data_dir=tmp_path).download_and_prepare()
-    with pytest.raises(SettingError, match=r"dataset=tfds:pairs must be .* it has one, other"):
-        load_photographs("tfds:pairs", tmp_path)
-
-
-def test_damaged_files_are_named(things, tmp_path):
-    (record,) = (tmp_path / "tfds" / "things" / "1.0.0").glob("*test.tfrecord*")
-    record.write_bytes(record.read_bytes()[:-40])
-    with pytest.raises(DatasetError, match=r"things in .* is damaged"):
-        load_photographs("tfds:things", things)
-
-
-def test_cifar_100(omniglot_dir):
-    try:
-        builder = tfds.builder("cifar100:3.0.2", data_dir=omniglot_dir)
-        assert builder.is_prepared()
-    except Exception:
-        pytest.skip("no prepared CIFAR-100 beside Omniglot")
-    classes = load_photographs("cifar_fs", omniglot_dir)
-    assert classes.images.shape == (60000, 32, 32, 3) and set(classes.counts) == {600}
-    name = builder.info.features["label"].int2str
-    for number, example in enumerate(builder.as_dataset(split="test").take(3)):
-        picture = example["image"].numpy()
-        (places,) = classes.places[classes.names == name(int(example["label"]))]
-        assert (classes.images[places] == picture).all(axis=(1, 2, 3)).sum() == 1, number
-    for dataset, counts in (("cifar_fs", [64, 16, 20]), ("fc100", [60, 20, 20])):
-        split = split_named(dataset, classes.names, "published")
-        assert [len(part) for part in split.values()] == counts
-        assert sorted(itertools.chain(*split.values())) == list(range(100))
-    test = split_named("cifar_fs", classes.names, "published")["test"]
-    assert {"baby", "whale", "worm"} <= set(classes.names[test])
-
-
-NAMES = np.array([f"class {number}" for number in range(25)])
-
-
-def test_random_split():
-    split = split_named("tfds:things", NAMES)
-    assert {part: len(split[part]) for part in split} == {"train": 16, "validation": 4, "test": 5}
-    assert sorted(itertools.chain(*split.values())) == list(range(25))
-    assert split == split_named("tfds:others", NAMES) and split["train"] != list(range(16))
-    assert [len(part) for part in split_named("folder", NAMES).values()] == [15, 5, 5]
-
-
-@pytest.fixture
-def lists(tmp_path):
-    """Function: writes lists of classes; their folder."""
-
-    def write(train="class 3\nclass 1\n", val="class 7\n\n", test="class 20"):
-        for stem, text in (("train", train), ("val", val), ("test", test)):
-            (tmp_path / f"{stem}.txt").write_text(text)
-        return tmp_path
-
-    return write
-
-
-def test_lists(lists):
-    assert split_named("tfds:things", NAMES, "lists", lists()) == {
-        "train": [1, 3], "validation": [7], "test": [20],
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"val": "class 99"}, r"val.txt: 'class 99' is not a class of tfds:things"),
-        ({"test": "class 1"}, r"test.txt: class 1 is in 'train' already"),
-        ({"val": "class 7\nclass 7"}, r"'class 7' is listed twice"),
-        ({"val": "\n"}, r"val.txt lists no class"),
-    ],
-)
-def test_bad_lists(lists, change, words):
-    with pytest.raises(SettingError, match=words):
-        split_named("tfds:things", NAMES, "lists", lists(**change))
-
-
-def test_published_lists_fit_no_other_data():
-    with pytest.raises(SettingError, match="is not a class of cifar_fs"):
-        split_named("cifar_fs", NAMES, "published")
-    with pytest.raises(SettingError, match="split must be random, published or lists, got 'lake'"):
-        split_named("cifar_fs", NAMES, "lake")
-
-
-def save(file, colour, size=(40, 30), mode="RGB", **options):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).convert(mode).save(file, **options)
-
-
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "CMYK", "RGBA", "LA", "1", "I;16"])
-def test_photographs_of_any_mode(tmp_path, mode):
-    file = tmp_path / ("it.tif" if mode == "CMYK" else "it.png")
-    if mode == "I;16":
-        Image.fromarray(np.full((30, 40), 65535, np.uint16)).save(file)
-    else:
-        save(file, (255, 255, 255), mode=mode)
-    picture = read_photograph(file, 16)
-    assert picture.shape == (16, 16, 3) and picture.dtype == np.uint8
-    assert picture.min() >= 254
-
-
-def test_photographs_are_turned_upright_and_lie_on_white(tmp_path):
-    image = Image.new("RGB", (40, 20), "red")
-    image.paste("blue", (0, 0, 20, 20))  # on the left
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turn_that_a_camera_notes(orientation):
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    image = quadrants(400, 400)
+    if orientation in turns:
+        image = image.transpose(turns[orientation])
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter, clockwise
-    image.save(tmp_path / "it.jpg", exif=exif, quality=95)
-    picture = read_photograph(tmp_path / "it.jpg", 8).astype(int)
-    assert (picture[:3, :, 2] > 200).all() and (picture[-3:, :, 0] > 200).all()
-    Image.new("RGBA", (20, 20), (10, 20, 30, 0)).save(tmp_path / "nothing.png")
-    assert (read_photograph(tmp_path / "nothing.png", 8) == 255).all()
-    (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(PictureError, match="damaged or not a picture"):
-        read_photograph(tmp_path / "text.png", 8)
-
-
-def test_folder(tmp_path, caplog):
-    folder = tmp_path / "data"
-    for label, (name, count) in enumerate({"cat": 3, "dog": 5, "few": 1}.items()):
-        for number in range(count):
-            save(folder / name / f"{number}.png", (40 * label, number, 200))
-    (folder / "cat" / "damaged.png").write_text("no picture")
-    for _ in range(2):  # decoded, and from the cache
-        caplog.clear()
-        classes = load_photograph_folder(folder, 16, at_least=2, because="= kshot=1 + nquery=1")
-        assert classes.names.tolist() == ["cat", "dog"] and classes.counts.tolist() == [3, 5]
-        for label, places in enumerate(classes.places):
-            found = classes.images[places[places >= 0]]
-            assert (found[..., 0] == 40 * label).all() and (found[..., 2] == 200).all()
-            assert sorted(found[:, 0, 0, 1]) == list(range(len(found)))
-        assert "Skipped" in caplog.text and "damaged.png" in caplog.text
-        assert "class few: it has 1 pictures, 2 are needed (= kshot=1 + nquery=1)" in caplog.text
-    save(folder / "cat" / "0.png", (1, 99, 3))  # another picture in the same place
-    classes = load_photograph_folder(folder, 16, at_least=2)
-    assert 99 in classes.images[classes.places[0], 0, 0, 1]
-    with pytest.raises(
-        DatasetError, match="no class with the 9 pictures it needs: the largest, 'd"
-    ):
-        load_photograph_folder(folder, 16, at_least=9)
-
-
-def few(part):
-    return mini_imagenet_builder.class_lists()[part][:2]
-
-
-def csv_layout(folder):
-    for part, stem in mini_imagenet_builder.STEMS.items():
-        rows = [(f"{name}{n}.jpg", name) for name in few(part) for n in range(2)]
-        folder.mkdir(exist_ok=True)
-        with open(folder / f"{stem}.csv", "w", newline="") as file:
-            csv.writer(file).writerows([("filename", "label"), *rows])
-        for file, name in rows:
-            save(folder / "images" / file, (int(name[-3:]) % 256, 90, 0), quality=95)
-
-
-def part_folders(folder):
-    for part, stem in mini_imagenet_builder.STEMS.items():
-        for name in few(part):
-            for number in range(2):
-                save(folder / stem / name / f"{number}.png", (int(name[-3:]) % 256, 90, 0))
-
-
-def class_folders(folder):
-    for part in mini_imagenet_builder.STEMS:
-        for name in few(part):
-            for number in range(2):
-                save(folder / name / f"{number}.jpg", (int(name[-3:]) % 256, 90, 0), mode="L")
-
-
-@pytest.mark.parametrize("layout", [csv_layout, part_folders, class_folders])
-def test_mini_imagenet(tmp_path, layout):
-    layout(tmp_path / "files")
-    classes = load_photographs("mini_imagenet", tmp_path / "tfds", tmp_path / "files", 84)
-    split = split_named("mini_imagenet", classes.names, "published")
-    assert [len(part) for part in split.values()] == [64, 16, 20]
-    for part, numbers in split.items():
-        here = [n for n in numbers if classes.counts[n]]
-        assert classes.names[here].tolist() == sorted(few(part))
-        assert classes.counts[here].tolist() == [2, 2]
-        if layout is not class_folders:
-            for number in here:
-                red = classes.images[classes.places[number, 0], 0, 0, 0]
-                assert abs(int(red) - int(classes.names[number][-3:]) % 256) < 6
-
-
-def remove_picture(folder):
-    next((folder / "images").glob("*.jpg")).unlink()
-
-
-def foreign_class(folder):
-    text = (folder / "val.csv").read_text()
-    (folder / "val.csv").write_text(text.replace("," + few("validation")[0], "," + few("test")[0]))
-
-
-def lose_column(folder):
-    text = (folder / "test.csv").read_text()
-    (folder / "test.csv").write_text(text.replace("label", "class"))
-
-
-def damage_picture(folder):
-    next((folder / "images").glob("*.jpg")).write_bytes(b"\xff\xd8 nothing")
+    exif[0x0112] = orientation
+    assert_quadrants(read(image, format="JPEG", exif=exif, quality=95), tolerance=20)
 
 
 @pytest.mark.parametrize(
-    ("harm", "words"),
+    ("mode", "how", "tolerance"),
     [
-        (remove_picture, r"1 of the 4 pictures that .*csv lists are missing: .*jpg"),
-        (foreign_class, r"is not a validation class of miniImageNet"),
-        (lose_column, r"test.csv cannot be read .*label"),
-        (damage_picture, r"\.jpg: damaged or not a picture"),
+        ("RGBA", {}, 2),
+        ("P", {}, 60),
+        ("CMYK", {"format": "JPEG", "quality": 95}, 20),
     ],
 )
-def test_mini_imagenet_of_harmed_files(tmp_path, harm, words):
-    csv_layout(tmp_path / "files")
-    harm(tmp_path / "files")
-    with pytest.raises(DatasetError, match=words):
-        load_photographs("mini_imagenet", tmp_path / "tfds", tmp_path / "files", 84)
+def test_modes_of_colour(mode, how, tolerance):
+    assert_quadrants(read(quadrants().convert(mode), **how), tolerance)
 
 
-def test_mini_imagenet_says_what_it_needs(tmp_path):
-    for folder in (None, tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(DatasetError, match=r"(?s)manual_dir.*train\.csv, val\.csv, test\.csv"):
-            load_photographs("mini_imagenet", tmp_path / "tfds", folder, 84)
+@pytest.mark.parametrize("mode", ["L", "1", "I;16", "I", "F"])
+def test_modes_of_grey(mode):
+    grey = np.zeros((16, 16))
+    grey[:, 8:] = 1
+    images = {
+        "L": lambda: Image.fromarray(np.uint8(255 * grey)),
+        "1": lambda: Image.fromarray(grey > 0),
+        "I;16": lambda: Image.fromarray(np.uint16(65535 * grey)),
+        "I": lambda: Image.fromarray(np.int32(4095 * grey)),
+        "F": lambda: Image.fromarray(np.float32(grey)),
+    }
+    image = images[mode]()
+    assert image.mode == mode
+    pixels = read(image, format="TIFF")
+    assert (pixels[:, 1] == 0).all() and (pixels[:, -2] == 255).all()
+
+
+def test_middle_square():
+    pixels = np.zeros((20, 60, 3), np.uint8)
+    pixels[:, 20:40] = GREEN
+    assert (read(Image.fromarray(pixels))[:, 2:-2] == GREEN).all()
+
+
+def test_transparency_lies_on_white():
+    image = quadrants().convert("RGBA")
+    pixels = np.array(image)
+    pixels[20:, :, 3] = 0
+    found = read(Image.fromarray(pixels))
+    np.testing.assert_allclose(found[1, 1], RED, atol=2)
+    np.testing.assert_array_equal(found[-2, 1], (255, 255, 255))
+    with pytest.raises(PictureError, match="transparent everywhere"):
+        read(Image.new("RGBA", (9, 9)))
+
+
+def test_first_picture_of_an_animation():
+    others = [Image.new("RGB", (40, 40), "black")]
+    assert_quadrants(read(quadrants(), format="GIF", save_all=True, append_images=others), 60)
+
+
+def test_large_jpeg_is_read_as_it_is_when_reduced():
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8))
+    image = coarse.resize((800, 800), Image.Resampling.NEAREST)
+    difference = np.int32(read(image, format="JPEG", quality=95)) - read(image)
+    assert np.abs(difference).mean() < 4
+
+
+def test_files_that_are_no_pictures(tmp_path):
+    for name, content in (("empty.png", b""), ("cut.jpg", b"\xff\xd8 cut"), ("text.png", b"text")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(PictureError, match="damaged or not a picture"):
+            read_photograph(tmp_path / name, 8)
+    quadrants(300, 300).save(tmp_path / "half.jpg")
+    whole = (tmp_path / "half.jpg").read_bytes()
+    (tmp_path / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PictureError, match="truncated"):
+        read_photograph(tmp_path / "half.jpg", 8)
+    with pytest.raises(PictureError, match="not a regular file"):
+        read_photograph(tmp_path, 8)
+    with pytest.raises(PictureError, match="not numbers"):
+        read(Image.fromarray(np.full((4, 4), np.nan, np.float32)), format="TIFF")
+
+
+def test_batches(tmp_path):
+    files = []
+    for number in range(5):
+        files.append(tmp_path / f"{number}.png")
+        Image.new("RGB", (9, 9), (50 * number, 0, 0)).save(files[-1])
+    files[3].write_bytes(b"nonsense")
+    batches = list(read_photographs(files, 4, batch_size=2))
+    assert [len(images) for images, _, _ in batches] == [2, 1, 1]
+    assert [read for _, read, _ in batches] == [files[:2], files[2:3], files[4:]]
+    assert [file for _, _, skipped in batches for file, _ in skipped] == [files[3]]
+    assert "damaged" in batches[1][2][0][1]
+    reds = [image[0, 0, 0] for images, _, _ in batches for image in images]
+    assert reds == [0, 50, 100, 200]
+    assert list(read_photographs([], 4)) == []

@@ -1,0 +1,224 @@
+"""From folders of pictures to written predictions."""
+
+import json
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from meta_keras.data import folder as folders
+from meta_keras.errors import SettingError
+from meta_keras.files import versions, writable_folder
+from meta_keras.recognition.output import NONE, predictions_table, write_all
+from meta_keras.recognition.page import page
+from meta_keras.recognition.reading import (
+    Characters,
+    Photographs,
+    is_no_characters,
+    read_support,
+)
+from meta_keras.recognition.recognizer import Recognizer
+from meta_keras.texts import encodable, printable
+
+PRESET = "prototypical_omniglot"
+
+
+def classify(
+    support,
+    query,
+    output,
+    preset=None,
+    *,
+    backbone=None,
+    html=False,
+    save=None,
+    reject=False,
+    inform=logging.info,
+    warn=logging.warning,
+):
+    """Classifies the pictures of a folder; writes predictions, a contact sheet and results.
+
+    `output` gets `predictions.csv` (a row a picture: its file, the class with the highest
+    probability, the probabilities of all classes), `contact_sheet.png` and `results.json`, each
+    whole or not at all.
+
+    Args:
+        support: path of a folder with a folder for every class, one or a few pictures in each.
+        query: path of a folder of pictures, or of folders of them. Those in folders with the names
+            of classes tell the accuracy.
+        output: path of the folder to write to, made if it is not there.
+        preset: name or folder of a trained few-shot learner, for pictures of characters; by default
+            `"prototypical_omniglot"`.
+        backbone: path of a `.keras` file, or a name of `keras.applications`: the pictures are
+            photographs, seen by this network.
+        html: whether to write `report.html`, too: pictures and answers on one page for a browser.
+        save: path of a `.keras` file for the classifier, with a backbone: pixels 0..255 of the
+            backbone's size `[batch, H, W, 3]` to the probabilities of the columns of
+            `predictions.csv`, a model of Keras alone.
+        reject: whether to answer "none of these" where nothing fits, see `Recognizer`.
+        inform: function that is told in a sentence what was found, and the accuracy.
+        warn: function that is told in a sentence of every file that was skipped, at once; and if
+            the pictures hardly show what the preset is for.
+
+    Returns:
+        `(table, accuracy, skipped)`: str, the content of `predictions.csv`; float, the accuracy
+        over the pictures in folders with the names of classes, None if there are none; a list of
+        `(file, reason)`.
+
+    Raises:
+        SettingError: the folders lie in each other, one has no pictures or cannot be written, the
+            preset is not for such classes or pictures, or arguments exclude each other.
+        DatasetError: `support` or `query` is no folder, or `support` has no class folders.
+        PresetError: there is no such preset, or it is no few-shot learner.
+        BackboneError: there is no such backbone.
+    """
+    save = _check_options(preset, backbone, save)
+    support, query, output = _check_folders(support, query, output)
+    found, skipped = folders.class_folders(support)
+    classes = list(found)
+    if len(classes) < 2:
+        raise SettingError(
+            f"support={support} has the single class {classes[0]!r}; at least 2 are needed."
+        )
+    if reject and NONE in classes:
+        raise SettingError(
+            f"reject=True answers {NONE!r}, so no class of `support` may be called so."
+        )
+    reader = Photographs(backbone) if backbone else Characters(preset or PRESET, len(classes))
+    to_classify, no_pictures = folders.find_pictures(query)
+    paths = [path for paths in to_classify.values() for path in paths]
+    skipped += no_pictures
+
+    def report(skipped):
+        for file, reason in skipped:
+            warn(printable(f"Skipped {file}: {reason}."))
+
+    report(skipped)
+    if not paths:
+        raise SettingError(f"query={query} has no pictures.")
+    writable_folder("output", output)
+    support_inputs, support_shown, support_labels, unreadable = read_support(reader, found, report)
+    skipped += unreadable
+    try:
+        recognizer = Recognizer(reader.learner, support_inputs, support_labels, reject)
+    except ValueError as error:
+        raise SettingError(f"reject=True with preset={preset or PRESET}: {error}") from error
+    inputs, shown, read, unreadable = reader.read(paths)
+    report(unreadable)
+    skipped += unreadable
+    if not read:
+        raise SettingError(f"query={query} has no picture that can be read.")
+    if not backbone and is_no_characters(np.concatenate([support_inputs, inputs])):
+        warn(
+            "What the pictures show looks like no characters on plain paper, which "
+            f"preset={preset or PRESET} is for; name a `backbone` for photographs."
+        )
+    probabilities = recognizer(inputs)
+
+    names = [path.relative_to(query).as_posix() for path in read]
+    labels = {name: label for label, name in enumerate(classes)}
+    truth = np.array([labels.get(name.rpartition("/")[0], -1) for name in names])
+    others = {name.rpartition("/")[0] for name in names} - {*classes, ""}
+    answers = [*classes, NONE] if reject else classes
+    strangers = np.array([name.rpartition("/")[0] in others for name in names])
+    found, sentences = _judge(probabilities, truth, strangers, classes, others, reject)
+    for sentence in sentences:
+        inform(sentence)
+
+    table = predictions_table(names, answers, probabilities)
+    if reject:
+        truth = np.where(strangers, len(classes), truth)
+    from meta_keras import plots  # loads matplotlib
+
+    sheet = plots.contact_sheet(support_shown, support_labels, shown, probabilities, answers, truth)
+    results = {
+        "experiment": "classify",
+        **({"backbone": encodable(backbone)} if backbone else {}),
+        **({} if backbone else {"preset": encodable(preset or PRESET)}),
+        "classes": list(map(encodable, answers)),
+        "support_pictures": len(support_labels),
+        "query_pictures": len(read),
+        **found,
+        "skipped": [{"file": encodable(file), "reason": reason} for file, reason in skipped],
+        "versions": versions(),
+    }
+    contents = {
+        "predictions.csv": table.encode(),
+        "contact_sheet.png": tf.io.encode_png(sheet).numpy(),
+        "results.json": (json.dumps(results, indent=1) + "\n").encode(),
+    }
+    if html:
+        contents["report.html"] = page(
+            sentences, support_shown, support_labels, names, shown, probabilities, answers, truth
+        ).encode()
+    model = recognizer.model(reader.from_pixels()) if save else None
+    write_all(output, contents, save, model)
+    return table, found["accuracy"], skipped
+
+
+def _judge(probabilities, truth, strangers, classes, others, reject):
+    """What is right, as far as it is known: `(results, sentences)`."""
+    known, predicted = truth >= 0, probabilities.argmax(axis=1)
+    accuracy = float((predicted == truth)[known].mean()) if known.any() else None
+    found = {"labelled_query_pictures": int(known.sum()), "accuracy": accuracy}
+    sentences = [f"{len(truth)} pictures, {len(classes)} classes: {classes}."]
+    if known.any():
+        sentences.append(
+            f"Accuracy {accuracy:.2%} over the {known.sum()} pictures in folders of classes."
+        )
+    if reject:
+        rejected = predicted == len(classes)
+        for name, pictures, where in (
+            ("rejected_of_classes", known, "folders of classes (wrongly)"),
+            ("rejected_of_others", strangers, "other folders (rightly)"),
+        ):
+            found[name] = float(rejected[pictures].mean()) if pictures.any() else None
+            if pictures.any():
+                sentences.append(
+                    f"{NONE.capitalize()}: {found[name]:.2%} of the {pictures.sum()} pictures in "
+                    f"{where}."
+                )
+    elif others:
+        sentences.append(
+            f"Not names of classes, so without a share in the accuracy: {sorted(others)}."
+        )
+    return found, sentences
+
+
+def _check_options(preset, backbone, save):
+    """The path to save to, None if there is none; refuses arguments that exclude each other."""
+    if backbone and preset:
+        raise SettingError(
+            f"backbone={backbone} is for photographs and preset={preset} for characters; name one."
+        )
+    if not save:
+        return None
+    if not backbone:
+        raise SettingError(
+            f"save={save} needs `backbone`: what makes a drawing of a picture of a character is no "
+            "part of a Keras model."
+        )
+    path = pathlib.Path(save).expanduser()
+    if path.suffix != ".keras":
+        raise SettingError(f"save={save} must end in .keras.")
+    writable_folder("save", path.parent)
+    return path.resolve()
+
+
+def _check_folders(support, query, output):
+    """The three as absolute paths; refuses those that would spoil each other."""
+    support, query, output = (
+        pathlib.Path(path).expanduser().resolve() for path in (support, query, output)
+    )
+    for name, path in (("support", support), ("query", query)):
+        if output.is_relative_to(path):
+            raise SettingError(
+                f"output={output} lies in {name}={path}; name a folder outside of it."
+            )
+    if query.is_relative_to(support) or support.is_relative_to(query):
+        raise SettingError(
+            f"support={support} and query={query} must not contain each other: pictures that "
+            "serve as examples cannot be test pictures too."
+        )
+    return support, query, output
