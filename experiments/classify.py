@@ -4,7 +4,11 @@
 
 --support holds a folder for every class with one or a few pictures in it. --query holds the
 pictures to classify; those in folders with the names of classes also tell the accuracy. A picture
-shows one character, ink on plain paper or the other way round, in any size, colour or grey.
+shows one character, ink on plain paper or the other way round, in any size, colour or grey. With
+
+    --backbone=efficientnet_lite0.keras     # or a name of keras.applications, such as MobileNetV2
+
+it is a photograph, of anything. --reject answers "none of these" where nothing fits.
 
 Exit code: 0 all pictures were read; 3 some files could not be read and were skipped; 2 the user
 asked for something that cannot be (1 for a bad flag).
@@ -18,6 +22,7 @@ from absl import flags
 
 from experiments import program
 from meta_keras import recognition
+from meta_keras.recognition.classification import PRESET
 from meta_keras.texts import printable
 
 SOME_SKIPPED = 3  # exit code
@@ -31,8 +36,18 @@ def define_flags(values):
     ):
         flags.DEFINE_string(name, None, text, flag_values=values)
         flags.mark_flag_as_required(name, flag_values=values)
-    text = "Trained few-shot learner (a name or a folder)."
-    flags.DEFINE_string("preset", "prototypical_omniglot", text, flag_values=values)
+    text = (
+        f"Trained few-shot learner (a name or a folder) for characters; {PRESET} if none is named."
+    )
+    flags.DEFINE_string("preset", None, text, flag_values=values)
+    text = "Pictures are photographs, seen by this .keras file, or network of keras.applications."
+    flags.DEFINE_string("backbone", None, text, flag_values=values)
+    text = "Write report.html, too: pictures and answers for a browser."
+    flags.DEFINE_bool("html", False, text, flag_values=values)
+    text = "Save the classifier as a Keras model in this .keras file (with --backbone)."
+    flags.DEFINE_string("save", None, text, flag_values=values)
+    text = 'Answer "none of these" where nothing fits.'
+    flags.DEFINE_bool("reject", False, text, flag_values=values)
 
 
 def main(values):
@@ -41,6 +56,10 @@ def main(values):
         values.query,
         values.output,
         values.preset,
+        backbone=values.backbone,
+        html=values.html,
+        save=values.save,
+        reject=values.reject,
         inform=print,
         warn=functools.partial(print, file=sys.stderr),
     )

@@ -27,6 +27,7 @@ from meta_keras.learners import (
     RelationNetwork,
     Reptile,
     SiameseNetwork,
+    SimpleShot,
     ZeroShotPrototypicalNetwork,
 )
 from meta_keras.optimizers import LearnedOptimizer, OptimizerTrainer
@@ -53,6 +54,7 @@ __all__ = [
     "RelationNetwork",
     "Reptile",
     "SiameseNetwork",
+    "SimpleShot",
     "Unrolled",
     "ZeroShotPrototypicalNetwork",
     "data",

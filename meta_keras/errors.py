@@ -28,6 +28,10 @@ class PresetError(UserError, ValueError):
     """A preset that does not exist, is damaged, or may not be overwritten."""
 
 
+class BackboneError(UserError, ValueError):
+    """A frozen network that does not exist, is damaged or of another kind, or cannot be had."""
+
+
 class CheckpointError(UserError):
     """A checkpoint that cannot be read."""
 

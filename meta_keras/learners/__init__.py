@@ -13,6 +13,7 @@ from meta_keras.learners.prototypical import PrototypicalNetwork
 from meta_keras.learners.relation import RelationLoss, RelationNetwork
 from meta_keras.learners.reptile import Reptile
 from meta_keras.learners.siamese import BalancedPairsLoss, SiameseNetwork
+from meta_keras.learners.simple_shot import SimpleShot
 from meta_keras.learners.zero_shot import ZeroShotPrototypicalNetwork
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "RelationNetwork",
     "Reptile",
     "SiameseNetwork",
+    "SimpleShot",
     "ZeroShotPrototypicalNetwork",
 ]

@@ -44,7 +44,7 @@ class Part(Argument):
                 f"{type(learner).__name__}: {self.name} cannot be replaced, the learner is built "
                 "around it; make a new learner."
             )
-        vars(learner)[self.name] = value
+        vars(learner)[self.name] = self.check(learner, self.name, value) if self.check else value
 
 
 def positive_integer(optional=False):

@@ -1,8 +1,16 @@
 """Base networks: ordinary functional Keras models from images to logits or embeddings."""
 
+from meta_keras.networks.backbone import load_backbone
 from meta_keras.networks.convolutional import conv4, conv4_embedding
 from meta_keras.networks.dense import dense_network
 from meta_keras.networks.relation import relation_module
 from meta_keras.networks.trajectory import trajectory_network
 
-__all__ = ["conv4", "conv4_embedding", "dense_network", "relation_module", "trajectory_network"]
+__all__ = [
+    "conv4",
+    "conv4_embedding",
+    "dense_network",
+    "load_backbone",
+    "relation_module",
+    "trajectory_network",
+]

@@ -14,9 +14,9 @@ def contact_sheet(support_images, support_labels, query_images, probabilities, c
     it is right, red where it is wrong, black where nobody knows.
 
     Args:
-        support_images: `[n, H, W, 1]` in [0, 1], ink 1.
+        support_images: `[n, H, W, 1]` in [0, 1], ink 1; or `[n, H, W, 3]` uint8, in colour.
         support_labels: `[n]` int.
-        query_images: `[m, H, W, 1]`; the first 2,000 are shown.
+        query_images: `[m, H, W, C]`, likewise; the first 2,000 are shown.
         probabilities: `[m, N]`.
         classes: N names.
         truth: `[m]` int, -1 where the class is not known.
@@ -51,7 +51,8 @@ def contact_sheet(support_images, support_labels, query_images, probabilities, c
         image, name, color, framed = cell
         row, column = divmod(number, COLUMNS)
         extent = (column + 0.08, column + 0.92, row + 0.6 * height / width + 0.02, row + 0.02)
-        axes.imshow(1.0 - image, cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto")
+        pixels = image if image.shape[-1] == 3 else 1.0 - image
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto")
         if framed:
             left, right, bottom, top = extent
             axes.plot([left, right, right, left, left], [top, top, bottom, bottom, top], "k", lw=1)

@@ -13,7 +13,13 @@ named, they are photographs.
 
 from meta_keras.recognition.classification import classify
 from meta_keras.recognition.output import NONE, predictions_table
-from meta_keras.recognition.reading import Characters, Photographs, load_learner, to_network
+from meta_keras.recognition.reading import (
+    Characters,
+    Photographs,
+    load_learner,
+    read_support,
+    to_network,
+)
 from meta_keras.recognition.recognizer import Recognizer, predict
 from meta_keras.recognition.rejection import leave_one_out, rejection_threshold
 
@@ -27,6 +33,7 @@ __all__ = [
     "load_learner",
     "predict",
     "predictions_table",
+    "read_support",
     "rejection_threshold",
     "to_network",
 ]

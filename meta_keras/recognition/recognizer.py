@@ -27,8 +27,8 @@ class Recognizer:
         reject: whether to answer "none of these", as class N, where nothing fits.
 
     Raises:
-        ValueError: labels or pictures do not fit the learner; or `reject`, and the learner compares
-            no embeddings.
+        ValueError: labels or pictures do not fit the learner; or `reject`, and the learner does
+            not go by distances to means, see `leave_one_out`.
 
     Example:
 
@@ -89,10 +89,9 @@ class Recognizer:
                 f"{type(self.learner).__name__} is transductive: its classifier answers for a "
                 "batch with the examples in it, not for a picture alone."
             )
-        network = network or self.learner.network
-        inputs = keras.Input(network.input_shape[1:], name="image")
-        features = inputs if network is self.learner.network else network(inputs)
-        logits = self.classifier(features)
+        seen_by = network or self.classifier
+        inputs = keras.Input(seen_by.input_shape[1:], name="image")
+        logits = self.classifier(network(inputs) if network else inputs)
         if self.threshold is not None:
             nothing = keras.layers.Rescaling(0.0, self.threshold, name="none_of_these")
             logits = keras.layers.Concatenate()([logits, nothing(logits[:, :1])])

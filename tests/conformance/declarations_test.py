@@ -27,7 +27,8 @@ def test_every_setting_is_checked_when_it_is_set_later(row, make_learner):
     settings = _attributes(learner, Argument)
     assert set(settings) <= set(learner.get_config())
     if row.num_classes is None:
-        assert ("temperature" in settings) == (row.method in ("prototypical", "matching"))
+        tempered = ("prototypical", "matching", "simple_shot")
+        assert ("temperature" in settings) == (row.method in tempered)
     else:
         assert {"inner_steps", "second_order", "batch_norm", "inner_loss"} <= set(settings)
     for name in settings:

@@ -20,6 +20,7 @@ from meta_keras import (
     RelationNetwork,
     Reptile,
     SiameseNetwork,
+    SimpleShot,
     ZeroShotPrototypicalNetwork,
 )
 from meta_keras.layers import AdamCell, GatedLSTMCell, GradientDescentCell, MetaSGDCell
@@ -154,6 +155,12 @@ def _siamese(parts, dtype, **network):
     return learner
 
 
+def _simple_shot_on_base(parts, dtype, **network):
+    learner = _metric(SimpleShot, centre="base", temperature=0.6)(parts, dtype, **network)
+    learner.centre_on(np.random.default_rng(7).normal(size=(5, 4)))
+    return learner
+
+
 def _zero_shot(parts, dtype, **network):
     descriptors = keras.Input((7,), dtype=_variable_dtype(dtype))
     x = keras.layers.Dense(5, activation="tanh", dtype=dtype)(descriptors)
@@ -258,6 +265,8 @@ METRIC_LEARNERS = [
     ),
     Descriptor("relation", _relation, "relation", **_METRIC),
     Descriptor("siamese", _siamese, "siamese", **_METRIC),
+    Descriptor("simple_shot", _metric(SimpleShot, temperature=0.6), "simple_shot", **_METRIC),
+    Descriptor("simple_shot_base", _simple_shot_on_base, "simple_shot", **_METRIC),
 ]
 DESCRIBED_LEARNERS = [
     Descriptor(
