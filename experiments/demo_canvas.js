@@ -24,7 +24,7 @@ function tell() {
   clearTimeout(timer);
   timer = null;
   props.value = lines.length ? paint().toDataURL("image/png") : null;
-  trigger("input");
+  trigger("change");
 }
 
 function place(event) {

@@ -160,7 +160,7 @@ def _tab(words, learner, read, example_input, query_input):
         event(add, [given, name, examples], added).then(
             recognise, [asked, examples, recognizer], answer, show_progress="hidden"
         )
-    asked.input(
+    asked.change(
         recognise, [asked, examples, recognizer], answer, show_progress="hidden",
         trigger_mode="always_last",
     )  # fmt: skip
