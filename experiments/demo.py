@@ -49,15 +49,18 @@ def main(values):
     learner, size = recognition.load_learner(values.preset, None)
     photographs = recognition.Photographs(values.backbone) if values.backbone else None
     page = demo_page.page(learner, size, photographs)
-    _, address, _ = page.launch(
-        server_name="127.0.0.1",
-        server_port=values.port,
-        theme=demo_page.theme(),
-        prevent_thread_lock=True,
-        quiet=True,
-        ssr_mode=False,
-        footer_links=[],
-    )
+    try:
+        _, address, _ = page.launch(
+            server_name="127.0.0.1",
+            server_port=values.port,
+            theme=demo_page.theme(),
+            prevent_thread_lock=True,
+            quiet=True,
+            ssr_mode=False,
+            footer_links=[],
+        )
+    except OSError as error:
+        raise SettingError(f"port={values.port} cannot be used: {error}") from error
     print(f"Open {address} in a browser; ctrl-C ends it.", flush=True)
     try:
         threading.Event().wait()

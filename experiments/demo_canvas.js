@@ -63,4 +63,4 @@ watch("value", () => {
   if (!props.value) lines = [];
   paint();
 });
-paint();
+paint().dataset.ready = "yes";

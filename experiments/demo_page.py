@@ -118,7 +118,7 @@ def _tab(words, learner, read, example_input, query_input):
     with gradio.Row():
         with gradio.Column():
             given = example_input("An example")
-            name = gradio.Textbox(label="Its name", max_length=LETTERS, placeholder="sign 1, ...")
+            name = gradio.Textbox(label="Its name", max_length=LETTERS, placeholder="class 1, ...")
             with gradio.Row():
                 add_button = gradio.Button("Add example", variant="primary")
                 restart = gradio.Button("Start over")
@@ -126,15 +126,17 @@ def _tab(words, learner, read, example_input, query_input):
             asked = query_input("What is this?")
             answer = gradio.Label(label="Answer", num_top_classes=MOST)
     gallery = gradio.Gallery(
-        label="Examples", columns=MOST, fit_columns=False, height="auto", interactive=False,
+        label="Examples", columns=6, fit_columns=False, height=250, interactive=False,
         object_fit="contain", allow_preview=False, buttons=[],
     )  # fmt: skip
 
     def add(value, name, examples):
+        if not value:
+            gradio.Info("There is no example to add yet.")
         found = _in_words(read, value)
         if found is None:
             return [gradio.skip()] * len(added)
-        name = shortened(printable(name.strip()), LETTERS) or f"sign {len(_names(examples)) + 1}"
+        name = shortened(printable(name.strip()), LETTERS) or f"class {len(_names(examples)) + 1}"
         examples = [*examples, *(Example(name, *parts) for parts in zip(*found, strict=True))]
         names = _names(examples)
         if len(names) > MOST:
@@ -188,7 +190,8 @@ def _canvas(label):
         "<canvas width=${side} height=${side}></canvas>",
         css_template="canvas { width: 100%; max-width: 420px; aspect-ratio: 1; border: 1px solid "
         "#888; border-radius: 6px; touch-action: none; cursor: crosshair; display: block } "
-        "button { float: right; text-decoration: underline } div { max-width: 420px }",
+        "div { max-width: 420px; margin-bottom: 4px } "
+        "button { all: unset; float: right; cursor: pointer; text-decoration: underline }",
         js_on_load=(pathlib.Path(__file__).parent / "demo_canvas.js").read_text(),
         label=label, side=CANVAS, line=LINE,
     )  # fmt: skip

@@ -163,7 +163,10 @@ def photograph(file, left, right, orientation=1):
 def test_page(browser_page, address, tmp_path):
     page, asked = browser_page
     page.goto(address)
+    page.locator("canvas[data-ready]").nth(1).wait_for()
     panel = page.locator("[role=tabpanel]:visible")
+    panel.get_by_role("button", name="Add example").click()
+    page.get_by_text("There is no example to add yet").wait_for()
     for sign in SIGNS:
         draw(page, 0, sign)
         panel.get_by_label("Its name").fill(sign)
