@@ -14,7 +14,6 @@ Exit code: 0 all pictures were read; 3 some files could not be read and were ski
 asked for something that cannot be (1 for a bad flag).
 """
 
-import functools
 import pathlib
 import sys
 
@@ -51,6 +50,9 @@ def define_flags(values):
 
 
 def main(values):
+    def warn(message):
+        print(program.in_flags(message, list(values)), file=sys.stderr)
+
     _, _, skipped = recognition.classify(
         values.support,
         values.query,
@@ -61,7 +63,7 @@ def main(values):
         save=values.save,
         reject=values.reject,
         inform=print,
-        warn=functools.partial(print, file=sys.stderr),
+        warn=warn,
     )
     output = pathlib.Path(printable(values.output))
     print(f"Predictions: {output / 'predictions.csv'}; pictures: {output / 'contact_sheet.png'}")

@@ -12,7 +12,12 @@ from meta_keras.errors import SettingError
 from meta_keras.files import versions, writable_folder
 from meta_keras.recognition.output import NONE, predictions_table, write_all
 from meta_keras.recognition.page import page
-from meta_keras.recognition.reading import Characters, Photographs, read_support
+from meta_keras.recognition.reading import (
+    Characters,
+    Photographs,
+    is_no_characters,
+    read_support,
+)
 from meta_keras.recognition.recognizer import Recognizer
 from meta_keras.texts import encodable, printable
 
@@ -53,7 +58,8 @@ def classify(
             `predictions.csv`, a model of Keras alone.
         reject: whether to answer "none of these" where nothing fits, see `Recognizer`.
         inform: function that is told in a sentence what was found, and the accuracy.
-        warn: function that is told in a sentence of every file that was skipped, at once.
+        warn: function that is told in a sentence of every file that was skipped, at once; and if
+            the pictures hardly show what the preset is for.
 
     Returns:
         `(table, accuracy, skipped)`: str, the content of `predictions.csv`; float, the accuracy
@@ -67,7 +73,7 @@ def classify(
         PresetError: there is no such preset, or it is no few-shot learner.
         BackboneError: there is no such backbone.
     """
-    _check_options(preset, backbone, save)
+    save = _check_options(preset, backbone, save)
     support, query, output = _check_folders(support, query, output)
     found, skipped = folders.class_folders(support)
     classes = list(found)
@@ -103,6 +109,11 @@ def classify(
     skipped += unreadable
     if not read:
         raise SettingError(f"query={query} has no picture that can be read.")
+    if not backbone and is_no_characters(np.concatenate([support_inputs, inputs])):
+        warn(
+            "What the pictures show looks like no characters on plain paper, which "
+            f"preset={preset or PRESET} is for; name a `backbone` for photographs."
+        )
     probabilities = recognizer(inputs)
 
     names = [path.relative_to(query).as_posix() for path in read]
@@ -141,8 +152,8 @@ def classify(
         contents["report.html"] = page(
             sentences, support_shown, support_labels, names, shown, probabilities, answers, truth
         ).encode()
-    models = {save: recognizer.model(reader.from_pixels())} if save else {}
-    write_all(output, contents, models)
+    model = recognizer.model(reader.from_pixels()) if save else None
+    write_all(output, contents, save, model)
     return table, found["accuracy"], skipped
 
 
@@ -176,12 +187,13 @@ def _judge(probabilities, truth, strangers, classes, others, reject):
 
 
 def _check_options(preset, backbone, save):
+    """The path to save to, None if there is none; refuses arguments that exclude each other."""
     if backbone and preset:
         raise SettingError(
             f"backbone={backbone} is for photographs and preset={preset} for characters; name one."
         )
     if not save:
-        return
+        return None
     if not backbone:
         raise SettingError(
             f"save={save} needs `backbone`: what makes a drawing of a picture of a character is no "
@@ -191,6 +203,7 @@ def _check_options(preset, backbone, save):
     if path.suffix != ".keras":
         raise SettingError(f"save={save} must end in .keras.")
     writable_folder("save", path.parent)
+    return path.resolve()
 
 
 def _check_folders(support, query, output):

@@ -31,23 +31,26 @@ def predictions_table(names, classes, probabilities):
     return table.getvalue()
 
 
-def write_all(output, contents, models):
+def write_all(output, contents, save=None, model=None):
     """Writes files, all of them or none.
 
     Args:
         output: folder, which exists.
         contents: dict from the name of a file in it to its bytes.
-        models: dict from a path to a `keras.Model` to save there.
+        save: path of a `.keras` file.
+        model: `keras.Model` to save there.
 
     Raises:
         SettingError: one of them cannot be written.
     """
+    argument = f"output={output}"
     try:
         with contextlib.ExitStack() as stack:
             for name, content in contents.items():
                 stack.enter_context(replacing(output / name)).write_bytes(content)
-            for path, model in models.items():
-                model.save(stack.enter_context(replacing(path)))
+            if save:
+                argument = f"save={save}"
+                model.save(stack.enter_context(replacing(save)))
     except OSError as error:
         reason = error.strerror or getattr(error.__cause__, "strerror", None) or error
-        raise SettingError(f"output={output} cannot be written: {reason}.") from error
+        raise SettingError(f"{argument} cannot be written: {reason}.") from error

@@ -1,0 +1,182 @@
+"""Tests of the command line that classifies photographs, by a tiny backbone made here."""
+
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from meta_keras import recognition
+from meta_keras.errors import BackboneError, SettingError
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+COLOURS = {"red": (200, 30, 30), "green": (30, 190, 40), "blue <b>": (40, 40, 210)}
+OTHER = {"yellow": (220, 220, 30)}
+# What a saved classifier is asked where this package cannot be imported.
+ALONE = """
+import sys
+sys.modules["meta_keras"] = None
+import keras, numpy
+classifier = keras.models.load_model(sys.argv[1])
+pictures = numpy.load(sys.argv[2])
+numpy.savez(sys.argv[3], whole=classifier.predict(pictures, verbose=0),
+            real=classifier.predict(pictures.astype("float32"), verbose=0))
+"""
+
+
+def photograph(colour, seed, size=(40, 30)):
+    """A plain wall of a colour, with the noise of a sensor."""
+    noise = np.random.default_rng(seed).normal(0, 12, (size[1], size[0], 3))
+    return Image.fromarray(np.uint8(np.clip(np.array(colour) + noise, 0, 255)))
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    """Pixels 0..255, 8x8 in colour, to the mean of every channel and a few mixtures."""
+    file = tmp_path_factory.mktemp("backbone") / "tiny.keras"
+    keras.utils.set_random_seed(0)
+    keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(6, 3, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+        ]
+    ).save(file)
+    return str(file)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three classes with three photographs each, four to classify, and four of no class."""
+    for number, (name, colour) in enumerate({**COLOURS, **OTHER}.items()):
+        for place in range(7):
+            part = "query" if place >= 3 else "support"
+            if name in OTHER and part == "support":
+                continue
+            file = tmp_path / part / name / f"{place}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            photograph(colour, 10 * number + place, (40 + place, 30)).save(file)
+    return tmp_path
+
+
+def classify(folder, backbone=None, preset=None, **options):
+    told, warned = [], []
+    paths = [folder / name for name in ("support", "query", "output")]
+    options |= {"inform": told.append, "warn": warned.append}
+    found = recognition.classify(*paths, preset, backbone=backbone, **options)
+    return found, told, warned
+
+
+def predictions(folder):
+    with open(folder / "output" / "predictions.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def results(folder):
+    return json.loads((folder / "output" / "results.json").read_text())
+
+
+def test_from_photographs_to_answers_and_a_classifier(folders, backbone):
+    """Through the command line; the classifier says the same in a process without the package."""
+    photograph((128, 128, 128), 0).convert("CMYK").save(folders / "query" / "grey.tif")
+    (folders / "query" / "broken.jpg").write_bytes(b"nonsense")
+    flags = [f"--{name}={folders / name}" for name in ("support", "query", "output")]
+    flags += [f"--backbone={backbone}", "--html", "--reject", f"--save={folders / 'c.keras'}"]
+    command = [sys.executable, "-m", "experiments.classify", *flags]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 3, done.stderr[-2000:]
+    assert f"Skipped {folders / 'query' / 'broken.jpg'}: damaged" in done.stderr
+
+    rows = predictions(folders)
+    answers = ["blue <b>", "green", "red", recognition.NONE]
+    assert len(rows) == 17 and list(rows[0])[2:] == answers == results(folders)["classes"]
+    for key, names, words in (
+        ("rejected_of_classes", COLOURS, "12 pictures in folders of classes (wrongly)."),
+        ("rejected_of_others", OTHER, "4 pictures in other folders (rightly)."),
+    ):
+        given = [row["predicted"] for row in rows if row["file"].rpartition("/")[0] in names]
+        share = given.count(recognition.NONE) / len(given)
+        assert results(folders)[key] == pytest.approx(share)
+        assert f"None of these: {share:.2%} of the {words}" in done.stdout
+    right = sum(row["predicted"] == row["file"].rpartition("/")[0] for row in rows)
+    assert f"Accuracy {right / 12:.2%} over the 12 pictures" in done.stdout and right >= 9
+    text = (folders / "output" / "report.html").read_text()
+    assert text.count("<img") == 9 + 17 and "blue &lt;b&gt;" in text and "blue <b>" not in text
+
+    files = [folders / "query" / row["file"] for row in rows[:4]]
+    seen = np.stack([recognition.Photographs(backbone).picture(file) for file in files])
+    np.save(folders / "pictures.npy", seen)
+    assert seen.shape == (4, 8, 8, 3) and seen.dtype == np.uint8
+    paths = [folders / name for name in ("c.keras", "pictures.npy", "alone.npz")]
+    done = subprocess.run([sys.executable, "-c", ALONE, *paths], capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    expected = np.array([[float(row[name]) for name in answers] for row in rows[:4]])
+    with np.load(folders / "alone.npz") as alone:
+        np.testing.assert_allclose(alone["whole"], expected, atol=2e-5)
+        np.testing.assert_allclose(alone["real"], expected, atol=2e-5)
+
+
+def test_answers_do_not_depend_on_batches(folders, backbone, monkeypatch):
+    table = classify(folders, backbone)[0][0]
+    monkeypatch.setattr("meta_keras.recognition.reading.BATCH", 3)
+    other = classify(folders, backbone)[0][0]
+    for row, same in zip(table.splitlines()[1:], other.splitlines()[1:], strict=True):
+        numbers, others = (np.array(line.split(",")[2:], float) for line in (row, same))
+        np.testing.assert_allclose(numbers, others, atol=2e-6)
+
+
+def test_photographs_without_a_backbone_are_warned_of(folders):
+    """Soft spots, which are all half-tones; and drawings are not warned of."""
+    y, x = np.mgrid[-40:40, -40:40]
+    for picture, warnings in (
+        (255 - 200 * np.exp(-(x**2 + y**2) / 32), 1),
+        (255 - 200.0 * ((abs(x) < 3) & (abs(y) < 20) | (abs(y - 18) < 3) & (abs(x) < 15)), 0),
+    ):
+        for file in folders.rglob("[0-9].png"):
+            Image.fromarray(np.uint8(picture)).save(file)
+        warned = classify(folders)[2]
+        assert len(warned) == warnings
+        assert all("`backbone`" in words and "no characters" in words for words in warned)
+
+
+def test_refusals(folders, backbone):
+    def refuse(*words, error=SettingError, **options):
+        with pytest.raises(error) as raised:
+            classify(folders, **options)
+        assert all(word in str(raised.value) for word in words), raised.value
+        assert not (folders / "output").exists()
+
+    refuse("backbone=", "preset=x", backbone=backbone, preset="x")
+    refuse("save=", "needs `backbone`", save=str(folders / "c.keras"))
+    refuse("must end in .keras", backbone=backbone, save=str(folders / "c.h5"))
+    refuse("neither a file", error=BackboneError, backbone="no_such")
+    (folders / "file").write_text("")
+    refuse("save=", "cannot be written", backbone=backbone, save=str(folders / "file" / "c.keras"))
+    (folders / "support" / "red").rename(folders / "support" / recognition.NONE)
+    refuse("reject=True", recognition.NONE, backbone=backbone, reject=True)
+
+
+def test_backbones_for_other_pictures(folders, tmp_path):
+    inputs = keras.Input((8, 6, 3))
+    outputs = keras.layers.GlobalAveragePooling2D()(inputs)
+    keras.Model(inputs, outputs).save(tmp_path / "oblong.keras")
+    with pytest.raises(SettingError, match=r"pictures of shape \(8, 6, 3\)"):
+        classify(folders, str(tmp_path / "oblong.keras"))
+
+
+def test_single_examples_and_nothing_but_strangers(folders, backbone):
+    for file in (folders / "support").rglob("[12].png"):
+        file.unlink()
+    for name in COLOURS:
+        for file in (folders / "query" / name).iterdir():
+            file.unlink()
+    (_, accuracy, _), told, _ = classify(folders, backbone, reject=True)
+    assert accuracy is None and results(folders)["rejected_of_classes"] is None
+    assert not any("folders of classes" in sentence for sentence in told)
+    assert any("of the 4 pictures in other folders" in sentence for sentence in told)
