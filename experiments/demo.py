@@ -15,6 +15,7 @@ Exit code: 0 after ctrl-C; 2 the user asked for something that cannot be (1 for 
 import importlib.util
 import os
 import socket
+import tempfile
 import threading
 
 from absl import flags
@@ -42,32 +43,34 @@ def main(values):
     if not importlib.util.find_spec("gradio"):
         raise SettingError(EXTRA)
     _check_port(values.port)
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Read when it is imported.
-    from experiments import demo_page
-    from meta_keras import recognition
+    with tempfile.TemporaryDirectory(prefix="meta_keras_demo_") as uploads:
+        # Both are read when Gradio is imported.
+        os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=uploads)
+        from experiments import demo_page
+        from meta_keras import recognition
 
-    learner, size = recognition.load_learner(values.preset, None)
-    photographs = recognition.Photographs(values.backbone) if values.backbone else None
-    page = demo_page.page(learner, size, photographs)
-    try:
-        _, address, _ = page.launch(
-            server_name="127.0.0.1",
-            server_port=values.port,
-            theme=demo_page.theme(),
-            prevent_thread_lock=True,
-            quiet=True,
-            ssr_mode=False,
-            footer_links=[],
-        )
-    except OSError as error:
-        raise SettingError(f"port={values.port} cannot be used: {error}") from error
-    print(f"Open {address} in a browser; ctrl-C ends it.", flush=True)
-    try:
-        threading.Event().wait()
-    except (KeyboardInterrupt, program.Terminated):
-        print("\nStopped.")
-    finally:
-        page.close(verbose=False)
+        learner, size = recognition.load_learner(values.preset, None)
+        photographs = recognition.Photographs(values.backbone) if values.backbone else None
+        page = demo_page.page(learner, size, photographs)
+        try:
+            _, address, _ = page.launch(
+                server_name="127.0.0.1",
+                server_port=values.port,
+                theme=demo_page.theme(),
+                prevent_thread_lock=True,
+                quiet=True,
+                ssr_mode=False,
+                footer_links=[],
+            )
+        except OSError as error:
+            raise SettingError(f"port={values.port} cannot be used: {error}") from error
+        print(f"Open {address} in a browser; ctrl-C ends it.", flush=True)
+        try:
+            threading.Event().wait()
+        except (KeyboardInterrupt, program.Terminated):
+            print("\nStopped.")
+        finally:
+            page.close(verbose=False)
     return 0
 
 

@@ -53,9 +53,7 @@ def page(learner, size, photographs=None):
     Returns:
         A `gradio.Blocks`.
     """
-    # Uploads are deleted within an hour, and when the page ends.
-    keeping = (600, 3600)
-    with gradio.Blocks(title="meta_keras", analytics_enabled=False, delete_cache=keeping) as blocks:
+    with gradio.Blocks(title="meta_keras", analytics_enabled=False) as blocks:
         with gradio.Tab("Characters"):
             _tab(CHARACTERS, learner, lambda value: read_drawing(value, size), _canvas, _canvas)
         if photographs:

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import importlib.util
 import io
+import os
 import pathlib
 import shutil
 import signal
@@ -94,13 +95,19 @@ def tiny_backbone(tmp_path):
 
 @pytest.fixture
 def address(tiny_backbone, free_port, tmp_path):
-    """Where the demo runs; in the end it has spoken to no other machine and ctrl-C ends it."""
+    """Where the demo runs; ctrl-C ends it, no upload stays, no other machine was spoken to."""
+    (tmp_path / "temporary").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
     flags = [f"--port={free_port}", f"--backbone={tiny_backbone}"]
     # A process that others started in the background may have been told to ignore ctrl-C.
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     with open(tmp_path / "out", "w+") as out, open(tmp_path / "err", "w+") as err:
         process = subprocess.Popen(
-            [sys.executable, "-c", heed + WATCHED, *flags], cwd=REPOSITORY, stdout=out, stderr=err
+            [sys.executable, "-c", heed + WATCHED, *flags],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=out,
+            stderr=err,
         )
         with contextlib.ExitStack() as stack:
             stack.callback(process.kill)
@@ -110,7 +117,9 @@ def address(tiny_backbone, free_port, tmp_path):
                     process.wait(0.5)
                 assert process.poll() is None, (tmp_path / "err").read_text()[-2000:]
                 deadline -= 0.5
+            [uploads] = (tmp_path / "temporary").glob("meta_keras_demo_*")
             yield f"http://127.0.0.1:{free_port}"
+            assert list(uploads.rglob("*.jpg"))
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0, (tmp_path / "err").read_text()[-2000:]
     said = (tmp_path / "out").read_text().splitlines()
