@@ -40,10 +40,19 @@ def _setting(attribute):
     for problem in ("mnist", "characters"):
         if problem in named:
             default += f"; {problem} `{named[problem]}`"
+    if named.get("cases", "").startswith("{"):
+        for case, value in ast.literal_eval(named["cases"]).items():
+            default += f"; {case} `{value}`"
     text = ast.literal_eval(positional[1])
     if "choices" in named and named["choices"].startswith("["):
         text += f" One of {', '.join(f'`{c}`' for c in ast.literal_eval(named['choices']))}."
     return f"| `{name}` | {default} | {text.replace('|', '&#124;')} |"
+
+
+def _by_case(value):
+    """A default; where photographs have another one, both."""
+    found = re.fullmatch(r"by_pictures\((.*), photographs=(.*)\)", str(value))
+    return f"{found[1]}, of photographs {found[2]}" if found else value
 
 
 class Docstrings(griffe.Extension):
@@ -60,7 +69,7 @@ class Docstrings(griffe.Extension):
         others = []
         if ".recipes." in cls.path:
             others = [
-                f"`{'episodes' if a.name == 'train_episodes' else a.name}={a.value}`"
+                f"`{'episodes' if a.name == 'train_episodes' else a.name}={_by_case(a.value)}`"
                 for a in attributes
                 if not _maker(a) and a.annotation is None and a.value and a.name not in NAMED
                 if "class-attribute" in a.labels

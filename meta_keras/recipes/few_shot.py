@@ -41,7 +41,17 @@ class FewShotRecipe(ClassificationRecipe):
         "of your own in `manual_dir`. tfds:NAME: any image classification set of TFDS. folder: "
         "`data_dir` holds a folder of pictures for every class. sinusoid: regression on "
         "sine waves, for maml, fomaml, meta_sgd, reptile and lstm, with settings of its own.",
-        choices=["auto", "omniglot", "glyphs", "folder", "sinusoid", *NATURAL],
+        choices=[
+            "auto",
+            "omniglot",
+            "glyphs",
+            "folder",
+            "sinusoid",
+            "cifar_fs",
+            "fc100",
+            "mini_imagenet",
+            "tfds:NAME",
+        ],
     )
     pictures: str = setting(
         "characters",

@@ -57,6 +57,11 @@ def check(recipe):
             f"split={recipe.split} needs `split_dir`, the folder with train.txt, val.txt and "
             "test.txt."
         )
+    if recipe.split_dir and not characters and recipe.split != "lists":
+        raise SettingError(
+            f"split_dir={recipe.split_dir} does not go with split={recipe.split}; it is for "
+            "split=lists."
+        )
     if recipe.dataset == "folder" and not recipe.data_dir:
         raise SettingError("dataset=folder needs `data_dir`, the folder with the class folders.")
     most, of = PICTURES.get(recipe.dataset, (DRAWINGS, "the drawings of a character"))

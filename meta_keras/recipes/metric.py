@@ -1,6 +1,7 @@
 """Recipes of learners that compare embeddings."""
 
 from meta_keras import networks
+from meta_keras.errors import SettingError
 from meta_keras.learners import (
     BalancedPairsLoss,
     MatchingNetwork,
@@ -143,6 +144,14 @@ class Relation(MetricRecipe):
         "Cross-entropy of the classes, or the paper's squared error of the scores.",
         choices=["cross_entropy", "mse"],
     )
+
+    def check(self):
+        super().check()
+        if self.image_shape[0] < 22:
+            raise SettingError(
+                f"image_size={self.image_size} must be at least 22: of smaller pictures a relation "
+                "network has no maps to compare."
+            )
 
     def new_learner(self):
         embedding = networks.conv4_embedding(

@@ -65,7 +65,7 @@ def compare(results, entries):
     dataset = results["dataset"]
     if not results["kshot"]:
         return None, "zero-shot: no figure on Omniglot was published"
-    published_on = sorted({entry.dataset for entry in entries})
+    published_on = dict.fromkeys(entry.dataset for entry in entries)
     entries = [entry for entry in entries if entry.dataset == dataset]
     if not entries and dataset != "omniglot" and published_on:
         names = ", ".join(NAMES[name] for name in published_on)

@@ -66,7 +66,7 @@ def test_flag_files_hold_known_flags():
 def test_help_reads_like_a_manual():
     values = program.parse(few_shot.define_flags, [])
     text = values["episodes"].help
-    assert "22000 (lstm)" in text and "30000 (maml, meta_sgd)" in text
+    assert "22000; 60000 with pictures=photographs (lstm)" in text and "24000 (fomaml)" in text
     assert "Only of prototypical." in values["distance"].help
     assert "https" not in text and "Ravi & Larochelle 2017" in values["method"].help
     text = program.parse(learn_to_optimize.define_flags, [])["output_scale"].help

@@ -17,6 +17,30 @@ def test_size_and_shapes(downsample):
     ).shape == (2, 7)
 
 
+def test_size_at_84x84():
+    """Of the learner of Ravi & Larochelle 2017, in its official size."""
+    network = conv4(5, (84, 84, 3))
+    assert sum(np.prod(v.shape) for v in network.trainable_variables) == 32901
+
+
+@pytest.mark.parametrize("make", [lambda **k: conv4(5, **k), conv4_embedding])
+def test_normalization(make, tmp_path):
+    """It is part of the network: every channel has its own mean and deviation, saved with it."""
+    mean, deviation = np.array([0.2, 0.5, 0.7]), np.array([0.1, 0.2, 0.4])
+    network = make(
+        input_shape=(16, 16, 3), filters=2, normalization=(mean.tolist(), deviation.tolist())
+    )
+    plain = make(input_shape=(16, 16, 3), filters=2)
+    plain.set_weights(network.get_weights())
+    pictures = np.random.default_rng(0).uniform(size=(4, 16, 16, 3))
+    expected = plain.predict_on_batch((pictures - mean) / deviation)
+    np.testing.assert_allclose(network.predict_on_batch(pictures), expected, atol=1e-5)
+    assert np.abs(plain.predict_on_batch(pictures) - expected).max() > 1e-3
+    network.save(tmp_path / "it.keras")
+    again = keras.models.load_model(tmp_path / "it.keras").predict_on_batch(pictures)
+    np.testing.assert_array_equal(again, network.predict_on_batch(pictures))
+
+
 def test_pools():
     assert conv4(5, filters=2, pools=3).get_layer("features").output.shape == (None, 3 * 3 * 2)
     assert conv4(5, filters=2, pools=0).get_layer("features").output.shape == (None, 28 * 28 * 2)

@@ -33,6 +33,13 @@ def test_right_answers_are_green_and_wrong_ones_red():
     assert _pixels(_picture(wrong), [255, 0, 0]) > 0
 
 
+def test_photographs_keep_their_colours():
+    labels = np.arange(2)
+    support = np.ones((2, 8, 8, 3)) * np.array([[1, 0.5, 0], [0, 0.25, 1]])[:, None, None]
+    picture = episode_picture(support, labels, support, labels, 9 * np.eye(2))
+    assert _pixels(picture, [255, 128, 0]) > 1000 and _pixels(picture, [0, 64, 255]) > 1000
+
+
 class Answers:
     """In place of a learner: always the same logits."""
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from meta_keras.errors import SettingError
-from meta_keras.recipes.settings import Settings, fixed, setting, settings_of
+from meta_keras.recipes.settings import Defaults, Settings, fixed, setting, settings_of
 
 
 class Base(Settings):
@@ -53,6 +53,32 @@ def test_given_values():
 
 def test_a_default_that_depends_on_another_setting():
     assert Base(kind="b").count_ == 7
+
+
+class ByKind(Base):
+    """Another default of an inherited setting, which depends on one that comes later."""
+
+    name = "test_by_kind"
+
+    steps = Defaults(6, "kind", {"b": 8})
+    count_ = 4  # in all cases
+    later: int = setting(1, "Later.", cases={"data:NAME": 2}, case_of="source")
+    source: str = setting("none", "Source.", choices=["none", "data:NAME"])
+
+
+def test_defaults_in_cases():
+    assert (ByKind().steps, ByKind(kind="b").steps, ByKind(kind="b", steps=3).steps) == (6, 8, 3)
+    assert ByKind(kind="b").count_ == 4
+    assert ByKind(steps=7).kind == "a" and Base(kind="b").steps == 5
+    with pytest.raises(SettingError, match="steps=101"):
+        ByKind(steps=101)
+
+
+def test_a_choice_with_a_name():
+    assert (ByKind().later, ByKind(source="data:pets/all:1.0.0").later) == (1, 2)
+    for wrong in ("data", "data:", "other:pets"):
+        with pytest.raises(SettingError, match=f"source={wrong} must be one of none, data:NAME"):
+            ByKind(source=wrong)
 
 
 def test_what_decides():
