@@ -156,12 +156,6 @@ def _siamese(parts, dtype, **network):
     return learner
 
 
-def _simple_shot_on_base(parts, dtype, **network):
-    learner = _metric(SimpleShot, centre="base", temperature=0.6)(parts, dtype, **network)
-    learner.centre_on(np.random.default_rng(7).normal(size=(5, 4)))
-    return learner
-
-
 def _zero_shot(parts, dtype, **network):
     descriptors = keras.Input((7,), dtype=_variable_dtype(dtype))
     x = keras.layers.Dense(5, activation="tanh", dtype=dtype)(descriptors)
@@ -275,7 +269,6 @@ METRIC_LEARNERS = [
     Descriptor("siamese", _siamese, "siamese", **_METRIC),
     Descriptor("r2d2", _metric(R2D2), "r2d2", **_METRIC),
     Descriptor("simple_shot", _metric(SimpleShot, temperature=0.6), "simple_shot", **_METRIC),
-    Descriptor("simple_shot_base", _simple_shot_on_base, "simple_shot", **_METRIC),
 ]
 DESCRIBED_LEARNERS = [
     Descriptor(

@@ -26,15 +26,15 @@ def softmax(z):
     return e / e.sum(axis=1, keepdims=True)
 
 
-def features_of(network, images):
-    """What enters the logits, with the statistics of the batch."""
-    inner = keras.Model(network.inputs, network.layers[-1].input)
-    return np.array(inner(images, training=True))
+def body_of(network):
+    """Function of pictures: what enters the logits, with the statistics of the batch."""
+    body = keras.Model(network.inputs, network.layers[-1].input)
+    return tf.function(lambda images: body([images], training=True))
 
 
-def adapted_logits(network, x, steps):
+def adapted_logits(network, body, x, steps):
     """Plain gradient descent of softmax regression on features that stay, in NumPy."""
-    support, query = (features_of(network, x[k][0]) for k in ("support_images", "query_images"))
+    support, query = (body(x[name][0]).numpy() for name in ("support_images", "query_images"))
     labels = np.eye(3)[x["support_labels"][0]]
     kernel, bias = network.layers[-1].get_weights()
     for _ in range(steps):
@@ -50,7 +50,7 @@ def query_loss(logits, y):
 def test_inner_loop_is_softmax_regression_on_fixed_features(make_learner, make_episodes):
     x, _ = make_episodes()
     learner = make_learner()
-    expected = adapted_logits(learner.network, x, steps=2)
+    expected = adapted_logits(learner.network, body_of(learner.network), x, steps=2)
     np.testing.assert_allclose(learner(x, training=True)[0], expected, rtol=1e-9)
     assert learner.flat.size == sum(v.numpy().size for v in learner.network.layers[-1].weights)
 
@@ -59,7 +59,7 @@ def test_meta_gradient(make_learner, make_episodes):
     """Of every weight, the body's through the inner steps too, against central differences."""
     x, y = make_episodes()
     learner = make_learner()
-    variables = learner.network.trainable_variables
+    variables, body = learner.network.trainable_variables, body_of(learner.network)
     assert len(variables) == len(learner.trainable_variables)
     with tf.GradientTape() as tape:
         logits = learner(x, training=True)[0]
@@ -73,7 +73,8 @@ def test_meta_gradient(make_learner, make_episodes):
                 moved = np.array(before)
                 moved[index] += step
                 variable.assign(moved)
-                ends.append(query_loss(adapted_logits(learner.network, x, steps=2), y[0]))
+                logits = adapted_logits(learner.network, body, x, steps=2)
+                ends.append(query_loss(logits, y[0]))
             numerical[index] = (ends[0] - ends[1]) / (2 * STEP)
         variable.assign(before)
         np.testing.assert_allclose(gradient, numerical, rtol=1e-5, atol=1e-8)
