@@ -58,7 +58,8 @@ def page(learner, size, photographs=None):
             _tab(CHARACTERS, learner, lambda value: read_drawing(value, size), _canvas, _canvas)
         if photographs:
             with gradio.Tab("Photographs"):
-                _tab(PHOTOGRAPHS, photographs.learner, _reads(photographs), _drop, _drop_one)
+                learner = photographs.learner
+                _tab(PHOTOGRAPHS, learner, lambda v: read_uploads(v, photographs), _drop, _drop_one)
     return blocks
 
 
@@ -88,18 +89,28 @@ def read_drawing(drawing, size):
     return recognition.to_network(ink), 255 - ink
 
 
-def _reads(photographs):
-    def read(files):
-        """As `read_drawing`, of the path of a photograph or a list of paths."""
-        if not files:
-            return None
-        features, shown, _, skipped = photographs.read(np.atleast_1d(files).tolist())
-        if skipped:
-            file, reason = skipped[0]
-            raise PictureError(f"{file.rpartition('/')[2]}: {reason}")
-        return features, shown
+def read_uploads(files, photographs):
+    """What was dropped, as `photographs` reads it.
 
-    return read
+    Args:
+        files: path of a file, or a list of paths; None while nothing is dropped.
+        photographs: a `recognition.Photographs`.
+
+    Returns:
+        `(features, shown)`: float32 `[n, D]` and uint8 `[n, side, side, 3]`; None while nothing is
+        dropped.
+
+    Raises:
+        PictureError: one of them is no picture.
+    """
+    if not files:
+        return None
+    features, shown, _, skipped = photographs.read(np.atleast_1d(files).tolist())
+    if skipped:
+        file, reason = skipped[0]
+        name = pathlib.Path(file).name  # Where it was uploaded to is of no use to anybody.
+        raise PictureError(f"{name}: {reason.replace(file, name)}")
+    return features, shown
 
 
 def _tab(words, learner, read, example_input, query_input):

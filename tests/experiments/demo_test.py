@@ -18,6 +18,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from experiments import demo
+from meta_keras import recognition
+from meta_keras.errors import PictureError
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -91,6 +93,19 @@ def tiny_backbone(tmp_path):
     backbone = keras.Sequential([keras.Input((16, 16, 3)), *layers])
     backbone.save(tmp_path / "backbone.keras")
     return tmp_path / "backbone.keras"
+
+
+def test_uploads(demo_page, tiny_backbone, tmp_path):
+    photographs = recognition.Photographs(tiny_backbone)
+    assert demo_page.read_uploads(None, photographs) is None
+    good = str(photograph(tmp_path / "good.png", (255, 0, 0), (0, 0, 255)))
+    features, shown = demo_page.read_uploads([good, good], photographs)
+    np.testing.assert_allclose(features[0].reshape(2, 2, 3)[:, 0], 2 * [[255, 0, 0]], atol=5)
+    assert features.shape == (2, 12) and shown.shape == (2, 96, 96, 3)
+    (tmp_path / "bad.jpg").write_bytes(b"nonsense")
+    with pytest.raises(PictureError, match=r"^bad.jpg: damaged") as error:
+        demo_page.read_uploads(str(tmp_path / "bad.jpg"), photographs)
+    assert str(tmp_path) not in str(error.value)
 
 
 @pytest.fixture
