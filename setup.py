@@ -25,6 +25,7 @@ setuptools.setup(
     package_data={"meta_keras": ["presets/*/*"]},
     install_requires=requirements(),
     extras_require={
+        "demo": ["gradio>=6.0,<7"],
         "dev": ["import-linter>=2.1,<3", "pytest>=8.0", "pytest-xdist>=3.7", "ruff>=0.6"],
         "docs": [
             "mkdocs>=1.6,<2",

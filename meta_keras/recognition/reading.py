@@ -22,7 +22,7 @@ def load_learner(preset, classes):
 
     Args:
         preset: a name or a folder.
-        classes: number of classes it is going to be used for.
+        classes: number of classes it is going to be used for; None for any number.
 
     Returns:
         `(EpisodicLearner, int)`.
@@ -33,6 +33,11 @@ def load_learner(preset, classes):
     """
     learner = EpisodicLearner.from_preset(preset)
     number = learner.num_classes
+    if classes is None and number is not None:
+        raise SettingError(
+            f"preset={preset} tells exactly {number} classes apart; name one of a metric method, "
+            "which takes any number."
+        )
     if number not in (None, classes):
         raise SettingError(
             f"`support` has {classes} classes, but preset={preset} "
