@@ -22,7 +22,7 @@ setuptools.setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=setuptools.find_packages(include=["meta_keras", "meta_keras.*"]),
-    package_data={"meta_keras": ["presets/*/*"]},
+    package_data={"meta_keras": ["presets/*/*", "data/class_lists/*/*.txt"]},
     install_requires=requirements(),
     extras_require={
         "demo": ["gradio>=6.0,<7"],

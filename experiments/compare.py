@@ -7,6 +7,7 @@ have no accuracy are named and passed over. Prints a table (Markdown), best firs
 accuracies with their 95 % intervals.
 """
 
+import pathlib
 import sys
 
 from absl import flags
@@ -29,6 +30,9 @@ def define_flags(values):
 def main(values, paths):
     if not paths:
         raise SettingError("name the results.json files, or run folders, to compare.")
+    folder = pathlib.Path(values.plot).parent
+    if not folder.is_dir():
+        raise SettingError(f"plot={values.plot} cannot be written: {folder} is no folder.")
     runs = []
     for path in dict.fromkeys(paths):
         try:
@@ -42,10 +46,7 @@ def main(values, paths):
         )
     runs = comparison.in_order(runs)
     print_table(comparison.HEAD, [comparison.row(results) for results in runs])
-    try:
-        plots.save_figure(plots.comparison_figure(list(map(comparison.point, runs))), values.plot)
-    except OSError as error:
-        raise SettingError(f"plot={values.plot} cannot be written: {error}.") from error
+    plots.save_figure(plots.comparison_figure(list(map(comparison.point, runs))), values.plot)
     print(f"\nPlot: {printable(values.plot)}")
 
 

@@ -43,7 +43,15 @@ def _define(name, owners, methods, names, values):
         [in_flags(about.help, [*names, *RUN_FLAGS]), *_only(owners, methods), _defaults(owners)]
     )
     options = {"flag_values": values}
-    if about.choices:
+    if about.choices and any(choice.endswith(":NAME") for choice in about.choices):
+        flags.DEFINE_string(name, None, f"<{'|'.join(about.choices)}>: {text}", **options)
+        flags.register_validator(
+            name,
+            lambda value: value is None or about.allows(value),
+            f"must be {about.requirement()}",
+            flag_values=values,
+        )
+    elif about.choices:
         flags.DEFINE_enum(name, None, list(about.choices), text, **options)
     elif kind in (int, float):
         define = flags.DEFINE_integer if kind is int else flags.DEFINE_float
@@ -70,13 +78,11 @@ def _defaults(owners):
     """The defaults in words, those that several recipes share together."""
     methods_of = {}
     for method, (field, about) in owners.items():
-        methods_of.setdefault(_shown(field.default), []).append(method)
+        cases_of = {}
         for case, value in (about.cases or {}).items():
-            methods_of.setdefault(_shown(value), []).append(f"{about.case_of}={case}")
-    if len(owners) == 1 and len(methods_of) > 1:
-        first, *others = methods_of.items()
-        cases = [f"{default} with {', '.join(cases)}" for default, cases in others]
-        return f"Default: {'; '.join([first[0], *cases])}."
+            cases_of.setdefault(_shown(value), []).append(f"{about.case_of}={case}")
+        cases = (f"; {value} with {', '.join(cases)}" for value, cases in cases_of.items())
+        methods_of.setdefault(_shown(field.default) + "".join(cases), []).append(method)
     if len(methods_of) == 1:
         return f"Default: {next(iter(methods_of))}."
     parts = [f"{default} ({', '.join(methods)})" for default, methods in methods_of.items()]

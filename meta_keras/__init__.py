@@ -15,6 +15,7 @@ from meta_keras import (
 )
 from meta_keras.learners import (
     MAML,
+    R2D2,
     DescribedLearner,
     EpisodicLearner,
     GradientBasedLearner,
@@ -40,6 +41,7 @@ ON_DEMAND = ("plots", "recipes", "recognition", "training")
 
 __all__ = [
     "MAML",
+    "R2D2",
     "DescribedLearner",
     "EpisodicLearner",
     "GradientBasedLearner",

@@ -93,6 +93,19 @@ def gives_probabilities(outputs):
     return outputs.shape[-1] > 1 and outputs.min() >= 0 and bool(np.abs(sums - 1.0).max() < 1e-2)
 
 
+def may_be_probabilities(outputs):
+    """Whether outputs lie in [0, 1], and not all of them are 0, as the logits of a zero layer."""
+    outputs = tf.cast(outputs, "float64").numpy()
+    return outputs.min() >= 0 and 0 < outputs.max() <= 1
+
+
+def ends_in_sigmoid(network):
+    """Whether a network's last layer, if it has layers, ends in a sigmoid."""
+    while getattr(network, "layers", None):
+        network = network.layers[-1]
+    return getattr(network, "activation", None) is keras.activations.sigmoid
+
+
 def input_shape(network):
     """`(None, ...)`, the shape of a network's one input; None if it does not tell.
 
@@ -125,6 +138,14 @@ def takes_training(network):
     return "training" in inspect.signature(network.call).parameters
 
 
+def head_of(network):
+    """The last layer with weights, at whatever depth: of a classifier, that of its logits."""
+    layer = network
+    while getattr(layer, "layers", None):
+        layer = [inner for inner in layer.layers if inner.weights][-1]
+    return layer
+
+
 class FlatNetwork:
     """`network` as a function of its trainable weights, joined to one vector `theta` of shape [P].
 
@@ -136,13 +157,15 @@ class FlatNetwork:
         second_order: whether second derivatives will be taken. To make them exact, the network's
             batch-normalisation layers then compute their moments with
             `meta_keras.batch_norm.exact_moments`.
+        head_only: whether theta are only the weights of the network's `head_of`. The others are the
+            network's own, and derivatives reach them there.
 
     Raises:
         ValueError: `network` is not built, or has no trainable weights; or second derivatives
             through one of its layers would be wrong.
     """
 
-    def __init__(self, network, second_order=False):
+    def __init__(self, network, second_order=False, head_only=False):
         if not network.built:
             raise ValueError(
                 f"network {network.name!r} is not built: call it once on data, or call "
@@ -151,6 +174,7 @@ class FlatNetwork:
         if second_order:
             make_twice_differentiable(network)
         self.network = network
+        self.head_only = head_only
         self.takes_training = takes_training(network)
         self.check()
 
@@ -161,11 +185,22 @@ class FlatNetwork:
         Raises:
             ValueError: see above.
         """
-        variables = self.network.trainable_variables
+        variables = self.variables
         if not variables:
             raise ValueError(
                 f"network {self.network.name!r} has no trainable weights to adapt (trainable=False "
                 "on it, or on a model around it, freezes them all)."
+            )
+        adding = [
+            layer.name
+            for layer in all_layers(self.network)
+            if getattr(layer, "activity_regularizer", None) is not None
+        ]
+        if adding:
+            raise ValueError(
+                f"network {self.network.name!r}: {', '.join(adding)} adds a loss of its "
+                "activations (an activity_regularizer), which the inner loop does not see; leave "
+                "it out. Regularisers of weights are taken into account."
             )
         bound = [v.path for v in variables if getattr(v, "constraint", None)]
         if bound:
@@ -175,9 +210,15 @@ class FlatNetwork:
             )
 
     @property
+    def variables(self):
+        """The weights that theta joins: those that are trainable now, a list."""
+        network = head_of(self.network) if self.head_only else self.network
+        return network.trainable_variables
+
+    @property
     def shapes(self):
-        """Of the trainable weights: those that are trainable now."""
-        return [tuple(variable.shape) for variable in self.network.trainable_variables]
+        """Of the `variables`."""
+        return [tuple(variable.shape) for variable in self.variables]
 
     @property
     def sizes(self):
@@ -194,24 +235,32 @@ class FlatNetwork:
         Args:
             parameters: `[P]`.
         """
-        values = zip(self.network.trainable_variables, self.unflatten(parameters), strict=True)
+        values = zip(self.network.trainable_variables, self.weights(parameters), strict=True)
         terms = [v.regularizer(value) for v, value in values if getattr(v, "regularizer", None)]
         return tf.cast(tf.add_n(terms), parameters.dtype) if terms else None
 
     def parameters(self):
-        """The network's own trainable weights as one tensor `[P]`, differentiable."""
-        return tf.concat(
-            [tf.reshape(variable, [-1]) for variable in self.network.trainable_variables], axis=0
-        )
+        """The network's own `variables` as one tensor `[P]`, differentiable."""
+        return tf.concat([tf.reshape(variable, [-1]) for variable in self.variables], axis=0)
 
     def state(self):
         """The network's own non-trainable weights, a list of tensors."""
         return [tf.convert_to_tensor(v) for v in self.network.non_trainable_variables]
 
     def unflatten(self, parameters):
-        """`[P]` -> list of tensors in the shapes of `network.trainable_variables`."""
+        """`[P]` -> list of tensors in the shapes of the `variables`."""
         parts = tf.split(parameters, self.sizes)
         return [tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def weights(self, parameters):
+        """`[P]` -> all that `network.trainable_variables` are then, a list of tensors."""
+        if not self.head_only:
+            return self.unflatten(parameters)
+        theta = dict(zip(map(id, self.variables), self.unflatten(parameters), strict=True))
+        return [
+            theta[id(v)] if id(v) in theta else tf.convert_to_tensor(v)
+            for v in self.network.trainable_variables
+        ]
 
     def __call__(self, parameters, state, images, training):
         """Logits of `images` for the given parameters, and the new state.
@@ -226,7 +275,7 @@ class FlatNetwork:
             `(logits [batch, N], state)`; the new state is a constant to any outer derivative.
         """
         logits, state = self.network.stateless_call(
-            self.unflatten(parameters),
+            self.weights(parameters),
             state,
             images,
             **({"training": training} if self.takes_training else {}),

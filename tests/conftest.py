@@ -1,5 +1,8 @@
 """What several tests share: tiny networks, tiny episodes, and the papers' equations in NumPy."""
 
+import fcntl
+import hashlib
+import importlib.metadata
 import os
 import pathlib
 import shutil
@@ -12,7 +15,6 @@ import pytest
 import tensorflow as tf
 
 from meta_keras.data import load_characters
-from meta_keras.data.cache import cache_file
 from meta_keras.training import runtime
 
 # What this process's TensorFlow started with: importing a program may add to it.
@@ -60,13 +62,25 @@ def strokes_dir():
 
 
 @pytest.fixture(scope="session")
-def glyphs_dir(tmp_path_factory):
-    """A TFDS folder in which glyphs is prepared."""
-    folder = tmp_path_factory.mktemp("glyphs")
-    load_characters("glyphs", folder)
-    yield str(folder)
-    for info in folder.rglob("dataset_info.json"):
-        shutil.rmtree(cache_file(info.parent, "any").parent, ignore_errors=True)
+def glyphs_dir():
+    """A TFDS folder in which glyphs is prepared: once for all processes, and for runs to come.
+
+    The folder is named by all that decides its content.
+    """
+    package = REPOSITORY / "meta_keras" / "data"
+    digest = hashlib.sha256(importlib.metadata.version("tensorflow-datasets").encode())
+    for file in ("glyphs.py", "glyphs_builder.py", "preparation.py"):
+        digest.update((package / file).read_bytes())
+    every = REPOSITORY / "build" / "tests"
+    folder = every / f"glyphs-{digest.hexdigest()[:12]}"
+    every.mkdir(parents=True, exist_ok=True)
+    with open(every / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for other in every.glob("glyphs-*"):
+            if other != folder:
+                shutil.rmtree(other)
+        load_characters("glyphs", folder)
+    return str(folder)
 
 
 @pytest.fixture(scope="session")

@@ -7,26 +7,7 @@ import tensorflow as tf
 from meta_keras.layers import Cell
 from meta_keras.recompute import unroll_recomputed
 from meta_keras.unroll import unroll
-
-SIZE = 4
-
-
-class Quadratic:
-    """f(theta) = 1/2 (theta - m)' A (theta - m)."""
-
-    def __init__(self):
-        rng = np.random.default_rng(0)
-        root = rng.normal(size=(SIZE, SIZE))
-        self.a = root @ root.T / SIZE + np.eye(SIZE)
-        self.minimum = rng.normal(size=SIZE)
-        self.start = rng.normal(size=SIZE)
-
-    def loss_fn(self, parameters, step, carry):
-        return self(parameters), carry
-
-    def __call__(self, theta):
-        d = tf.convert_to_tensor(theta) - self.minimum
-        return 0.5 * tf.tensordot(d, tf.linalg.matvec(self.a, d), 1)
+from tests.quadratic import SIZE, Quadratic
 
 
 @pytest.fixture

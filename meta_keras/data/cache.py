@@ -86,11 +86,21 @@ def write_arrays(file, fingerprint, arrays):
             checksum = np.array(_checksum(fingerprint, arrays))
             np.savez(part, fingerprint=np.array(fingerprint), checksum=checksum, **arrays)
     except OSError as error:
-        reason = error.strerror or getattr(error.__cause__, "strerror", None) or error
-        logging.warning(
-            "The cache %s cannot be written (%s), so that every run makes it anew. Name a folder "
-            "for it in %s.", file or "", reason, ENVIRONMENT,
-        )  # fmt: skip
+        warn_unwritable(file, error)
+
+
+def warn_unwritable(file, error):
+    """Warns that a file of the cache cannot be written.
+
+    Args:
+        file: path, or None.
+        error: the `OSError` that says why.
+    """
+    reason = error.strerror or getattr(error.__cause__, "strerror", None) or error
+    logging.warning(
+        "The cache %s cannot be written (%s), so that every run makes it anew. Name a folder "
+        "for it in %s.", file or "", reason, ENVIRONMENT,
+    )  # fmt: skip
 
 
 def _checksum(fingerprint, arrays):

@@ -2,18 +2,16 @@
 
 import dataclasses
 import hashlib
-import pathlib
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from meta_keras.data.cache import cache_file, read_arrays, write_arrays
-from meta_keras.data.preparation import naming_damage, open_builder, prepare
+from meta_keras.data.preparation import fingerprint, naming_damage, open_builder, prepare
 from meta_keras.errors import DatasetError
 
 DRAWINGS = 20  # of every character, one by each drawer
-TEXTS = (".json", ".txt")  # what TFDS writes beside the pictures
 # SHA-256 of the names of all alphabets, where they are read from a file: splits go by them.
 ALPHABETS = {"omniglot": "a5f5194fc5d53a07929812b982e2df14822f13d8f4fd1fbfb79ad12c4613c9a8"}
 
@@ -58,7 +56,7 @@ def load_characters(dataset="omniglot", data_dir=None, manual_dir=None, size=28)
     builder = open_builder(dataset, data_dir)
     prepare(builder, manual_dir)
     with naming_damage(builder):
-        fingerprint = _fingerprint(builder)
+        made_of = fingerprint(builder)
         classes = builder.info.features["label"].num_classes
     forms = {
         "images": ("u", (classes, DRAWINGS, size, size)),
@@ -66,30 +64,13 @@ def load_characters(dataset="omniglot", data_dir=None, manual_dir=None, size=28)
         "evaluation": ("b", (classes,)),
     }
     file = cache_file(builder.data_dir, f"{builder.name}-{builder.version}-{size}.npz")
-    arrays = read_arrays(file, fingerprint, forms)
+    arrays = read_arrays(file, made_of, forms)
     if arrays is None:
         logging.info("Decoding %s once; the result is cached.", builder.name)
         with naming_damage(builder):
             arrays = _decode(builder, size)
-        write_arrays(file, fingerprint, arrays)
+        write_arrays(file, made_of, arrays)
     return Characters(dataset, **arrays)
-
-
-def _fingerprint(builder):
-    """Names the very data a cache was made of; checks on the way that every file is there."""
-    parts = [builder.name, str(builder.version)]
-    # Names of classes, and how pictures are stored.
-    files = sorted(p for p in pathlib.Path(builder.data_dir).iterdir() if p.suffix in TEXTS)
-    for split, info in sorted(builder.info.splits.items()):
-        for path in map(pathlib.Path, info.filepaths):
-            if not path.is_file():
-                raise DatasetError(
-                    f"{builder.name} in {builder.data_dir} is incomplete: {path.name} of split "
-                    f"{split!r} is missing. Delete that folder and prepare it again."
-                )
-            files.append(path)
-    parts += [f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in files]
-    return "|".join(parts)
 
 
 def _decode(builder, size):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from meta_keras.data import glyphs, strokes
 from meta_keras.data.characters import load_characters
 from meta_keras.data.episodes import check_episodes, choose
+from meta_keras.data.image_classes import ImageClasses
 from meta_keras.data.splits import SPLITS, gather_classes, split_classes
 from meta_keras.errors import DatasetError, SettingError
 
@@ -150,16 +151,19 @@ def zero_shot_episodes(described, nway, nquery, *, seed, count, start=0, meta_ba
     Raises:
         SettingError: there are not enough classes or drawings, or a number is out of range.
     """
-    check_episodes(described.drawings, nway, 1, nquery, count, start, meta_batch)
-    drawings, descriptors = tf.constant(described.drawings), tf.constant(described.descriptors)
+    pictures = ImageClasses.of(described.drawings)
+    check_episodes(pictures, nway, 1, nquery, count, start, meta_batch)
+    read, descriptors = pictures.reader(), tf.constant(described.descriptors)
+    drawings = described.drawings.shape[1]
 
     def episode(index):
-        classes, chosen = choose(drawings, tf.constant(seed, tf.int64), index, nway, 1 + nquery)
-        describing = chosen[:, 0] % descriptors.shape[1]
-        images = tf.gather_nd(drawings, tf.stack([classes, chosen], axis=-1)[:, 1:])
+        seeds = tf.constant(seed, tf.int64), index
+        classes, numbers = choose(pictures.places, *seeds, nway, 1 + nquery)
+        describing = numbers[:, 0] % drawings % descriptors.shape[1]
+        images = read(numbers[:, 1:])
         x = {
             "descriptors": tf.gather_nd(descriptors, tf.stack([classes[:, 0], describing], -1)),
-            "query_images": tf.cast(tf.reshape(images, [-1, *images.shape[2:], 1]), tf.float32)
+            "query_images": tf.cast(tf.reshape(images, [-1, *images.shape[2:]]), tf.float32)
             / 255.0,
         }
         return x, tf.repeat(tf.range(nway), nquery)

@@ -1,5 +1,6 @@
 """Class folders of pictures as a data set."""
 
+import hashlib
 import os
 import pathlib
 
@@ -7,8 +8,12 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
+from meta_keras.data.cache import cache_file
 from meta_keras.data.characters import Characters
+from meta_keras.data.image_cache import decoded_images
+from meta_keras.data.image_classes import ImageClasses
 from meta_keras.data.ink import read_picture
+from meta_keras.data.photographs import read_photograph
 from meta_keras.errors import DatasetError, PictureError
 from meta_keras.texts import printable
 
@@ -118,6 +123,98 @@ def read_pictures(files, size=28):
     return np.array(images, np.uint8).reshape(-1, size, size), read, skipped
 
 
+def load_photograph_folder(data_dir, size, at_least=1, because=""):
+    """Loads class folders of photographs, in colour; see `load_folder` on folders and classes.
+
+    Decoded pictures are cached, as long as the files stay the same, and lie on disk.
+
+    Args:
+        data_dir, at_least, because: as in `load_folder`.
+        size: side of the pictures in pixels.
+
+    Returns:
+        `ImageClasses` with `images` `[n, size, size, 3]`.
+
+    Raises:
+        DatasetError: the folder is missing or holds no class with enough pictures.
+    """
+    found, skipped = class_folders(data_dir)
+    files = [file for pictures in found.values() for file in pictures]
+    labels = np.repeat(np.arange(len(found)), [len(pictures) for pictures in found.values()])
+
+    def decode(images):
+        reasons = np.full(len(files), "", "U200")
+        for number, file in enumerate(files):
+            try:
+                images[number] = read_photograph(file, size)
+            except PictureError as error:
+                reasons[number] = str(error) or "damaged"
+        return {"reasons": reasons}
+
+    images, arrays = decoded_images(
+        cache_file(data_dir, f"photographs-{size}.npz"),
+        _fingerprint(files),
+        (len(files), size, size, 3),
+        {"reasons": ("U", (len(files),))},
+        decode,
+    )
+    is_read = arrays["reasons"] == ""
+    skipped += [(files[n], arrays["reasons"][n]) for n in np.flatnonzero(~is_read)]
+    for file, reason in skipped:
+        logging.warning("Skipped %s: %s.", printable(file), reason)
+    classes = ImageClasses.by_labels(images, np.where(is_read, labels, -1), list(found))
+    return large_enough(classes, data_dir, at_least, because)
+
+
+def _fingerprint(files):
+    """Names the very files of a list."""
+    digest = hashlib.sha256()
+    for file in files:
+        known = file.stat() if file.exists() else None  # A link may lead nowhere.
+        state = (known.st_size, known.st_mtime_ns) if known else ()
+        digest.update(os.fsencode(f"{file.absolute()} {state}\n"))
+    return digest.hexdigest()
+
+
+def large_enough(classes, where, at_least=1, because=""):
+    """The classes that have enough pictures; others are named in a warning.
+
+    Args:
+        classes: `ImageClasses` with names.
+        where: what they are of, for messages.
+        at_least, because: as in `load_folder`.
+
+    Returns:
+        `ImageClasses`.
+
+    Raises:
+        DatasetError: no class has enough pictures.
+    """
+    because = f" ({because})" if because else ""
+    counts = classes.counts
+    enough = counts >= max(at_least, 1)
+    for number in np.flatnonzero(~enough):
+        _warn_of_small(classes.names[number], counts[number], at_least, because)
+    if not enough.any():
+        _raise_none_large(where, dict(zip(classes.names, counts, strict=True)), at_least, because)
+    return classes.part(np.flatnonzero(enough))
+
+
+def _warn_of_small(name, count, at_least, because):
+    logging.warning(
+        "Left out class %s: it has %d pictures, %d are needed%s.",
+        printable(name), count, at_least, because,
+    )  # fmt: skip
+
+
+def _raise_none_large(where, counts, at_least, because):
+    name, most = max(counts.items(), key=lambda item: item[1], default=("", 0))
+    raise DatasetError(
+        f"{where} holds no class with the {at_least} pictures it needs{because}: the "
+        f"largest, {str(name)!r}, has {most}."
+    )
+
+
 def load_folder(data_dir, size=28, at_least=1, because=""):
     """Loads class folders of pictures.
 
@@ -147,20 +244,13 @@ def load_folder(data_dir, size=28, at_least=1, because=""):
         skipped += unreadable
         counts[name] = len(images)
         if len(images) < max(at_least, 1):
-            logging.warning(
-                "Left out class %s: it has %d pictures, %d are needed%s.",
-                printable(name), len(images), at_least, because,
-            )  # fmt: skip
+            _warn_of_small(name, len(images), at_least, because)
         else:
             classes[name] = images
     for file, reason in skipped:
         logging.warning("Skipped %s: %s.", printable(file), reason)
     if not classes:
-        name, most = max(counts.items(), key=lambda item: item[1])
-        raise DatasetError(
-            f"{data_dir} holds no class with the {at_least} pictures it needs{because}: the "
-            f"largest, {name!r}, has {most}."
-        )
+        _raise_none_large(data_dir, counts, at_least, because)
     most = max(map(len, classes.values()))
     drawings = np.zeros((len(classes), most, size, size), np.uint8)
     for place, images in zip(drawings, classes.values(), strict=True):

@@ -6,7 +6,7 @@ import os
 import numpy as np
 from PIL import Image, ImageOps
 
-from meta_keras.data.pixels import decode
+from meta_keras.data.pixels import opened_picture
 from meta_keras.errors import PictureError
 
 BATCH = 64  # Photographs in memory at a time.
@@ -29,13 +29,10 @@ def read_photograph(file, size):
         PictureError: the file is no regular file, damaged, no picture, too large or transparent
             everywhere.
     """
-
-    def convert(image):
+    with opened_picture(file) as image:
         image.draft("RGB", (2 * size, 2 * size))  # A JPEG is decoded no larger than needed.
         image = _rgb(ImageOps.exif_transpose(image))
         return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC))
-
-    return decode(file, convert)
 
 
 def read_photographs(files, size, batch_size=BATCH):

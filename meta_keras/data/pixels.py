@@ -5,6 +5,7 @@ on equally bright green) or in its opacity alone (white ink on nothing). All thr
 `meta_keras.data.ink` decides.
 """
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -53,23 +54,21 @@ def read_pixels(file):
         PictureError: the file is no regular file, damaged, no picture, empty, too large or
             transparent everywhere.
     """
-    return decode(file, _pixels)
+    with opened_picture(file) as image:
+        image = ImageOps.exif_transpose(image)
+        return _deep(image) if image.mode.startswith(("I", "F")) else _coloured(image)
 
 
-def _pixels(image):
-    image = ImageOps.exif_transpose(image)
-    return _deep(image) if image.mode.startswith(("I", "F")) else _coloured(image)
-
-
-def decode(file, convert):
-    """What a function makes of the picture in a file; whatever is amiss is said in words.
+@contextlib.contextmanager
+def opened_picture(file):
+    """The `PIL.Image.Image` of a file.
 
     Args:
-        file: as in `read_pixels`.
-        convert: function of an open `PIL.Image.Image`.
+        file: path, or a file object.
 
     Raises:
-        PictureError: as in `read_pixels`, or from `convert`.
+        PictureError: the file is no regular file, damaged, no picture, empty or too large, or the
+            body meets damage.
     """
     if isinstance(file, str | os.PathLike):
         _check_is_regular(file)
@@ -80,7 +79,7 @@ def decode(file, convert):
             with Image.open(file) as image:
                 if min(image.size) == 0:
                     raise ValueError("it has no pixels")
-                return convert(image)
+                yield image
     except PictureError:
         raise
     except Image.DecompressionBombError as error:

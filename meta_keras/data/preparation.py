@@ -11,7 +11,7 @@ import urllib.request
 
 from absl import logging
 
-from meta_keras.errors import DatasetError, SettingError
+from meta_keras.errors import DatasetError, SettingError, UserError
 
 
 def _omniglot(data_dir):
@@ -26,6 +26,7 @@ def _glyphs(data_dir):
     return Glyphs(data_dir=data_dir)
 
 
+TEXTS = (".json", ".txt")  # what TFDS writes beside the pictures
 # From a data set's name to a function from its TFDS folder to its builder.
 BUILDERS = {"omniglot": _omniglot, "glyphs": _glyphs}
 
@@ -62,6 +63,8 @@ def opened(dataset, make, data_dir=None):
     """
     try:
         return make(os.path.expanduser(data_dir) if data_dir else None)
+    except UserError:
+        raise
     except Exception as error:  # TFDS meets a damaged folder with many kinds of exception
         raise DatasetError(
             f"The {dataset} data in {data_dir or 'the TFDS folder'} cannot be opened ({error}). "
@@ -82,6 +85,23 @@ def naming_damage(builder):
             f"{str(error) or type(error).__name__}\n"
             "Delete that folder and prepare it again."
         ) from error
+
+
+def fingerprint(builder):
+    """Names the very data a cache was made of; checks on the way that every file is there."""
+    parts = [builder.name, str(builder.version)]
+    # Names of classes, and how pictures are stored.
+    files = sorted(p for p in pathlib.Path(builder.data_dir).iterdir() if p.suffix in TEXTS)
+    for split, info in sorted(builder.info.splits.items()):
+        for path in map(pathlib.Path, info.filepaths):
+            if not path.is_file():
+                raise DatasetError(
+                    f"{builder.name} in {builder.data_dir} is incomplete: {path.name} of split "
+                    f"{split!r} is missing. Delete that folder and prepare it again."
+                )
+            files.append(path)
+    parts += [f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in files]
+    return "|".join(parts)
 
 
 def choose_dataset(data_dir=None, manual_dir=None):

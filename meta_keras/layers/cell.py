@@ -23,9 +23,15 @@ class Cell(keras.layers.Layer):
             cast; the global policy by default. Under a mixed policy a cell is float32 throughout.
         **kwargs: `name` and `trainable`, as of every layer.
 
+    Attributes:
+        in_graph: whether the cell has run in a graph, which keeps the numbers it was made with.
+
     Raises:
-        SettingError: `dtype` is half precision.
+        SettingError: `dtype` is half precision; or a number such as a learning rate is set when the
+            cell has run in a graph.
     """
+
+    in_graph = False
 
     def __init__(self, *, dtype=None, **kwargs):
         super().__init__(dtype=full_precision(dtype, type(self).__name__), **kwargs)
@@ -38,6 +44,10 @@ class Cell(keras.layers.Layer):
     def dtype_policy(self, dtype):
         policy = full_precision(dtype, type(self).__name__)
         keras.layers.Layer.dtype_policy.fset(self, policy)
+
+    def __call__(self, *args, **kwargs):
+        vars(self)["in_graph"] = self.in_graph or tf.inside_function()
+        return super().__call__(*args, **kwargs)
 
     def prepare(self, variables):
         """Tells the cell which variables its coordinates come from, in order, before it runs.

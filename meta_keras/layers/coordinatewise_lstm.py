@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from meta_keras.arguments import Constant, Part, positive
 from meta_keras.layers.cell import Cell
 from meta_keras.layers.concatenated import get_preprocessing, named_preprocessing
 from meta_keras.layers.lstm import lstm_step
@@ -70,6 +71,11 @@ class CoordinatewiseLSTM(Cell):
     `CoordinatewiseLSTMState`. Returns `(parameters, state)` of the same shapes.
     """
 
+    units = Part()
+    preprocessing = Part()
+    output_scale = Constant(positive)
+    gradient_rate = Part()
+
     def __init__(
         self,
         units=(20, 20),
@@ -87,10 +93,6 @@ class CoordinatewiseLSTM(Cell):
             self.preprocessing = get_preprocessing(preprocessing)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-        if not output_scale > 0:
-            raise ValueError(
-                f"{name}: output_scale must be positive, got output_scale={output_scale!r}."
-            )
         if gradient_rate is not None and not gradient_rate > 0:
             raise ValueError(
                 f"{name}: gradient_rate must be positive or None, got {gradient_rate!r}."
@@ -100,7 +102,7 @@ class CoordinatewiseLSTM(Cell):
                 f"{name}: gradient_rate={gradient_rate!r} needs a preprocessing that keeps a mean, "
                 f"preprocessing='rnnprop' or 'combined', got {preprocessing!r}."
             )
-        self.output_scale = float(output_scale)
+        self.output_scale = output_scale
         self.gradient_rate = None if gradient_rate is None else float(gradient_rate)
 
     def build(self, parameters_shape):

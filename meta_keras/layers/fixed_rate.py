@@ -1,5 +1,6 @@
 """What hand-made optimizers have in common: the baselines a learned optimizer must beat."""
 
+from meta_keras.arguments import Constant, positive
 from meta_keras.layers.cell import Cell
 
 
@@ -10,17 +11,14 @@ class FixedRateCell(Cell):
         learning_rate: positive float, the step size alpha.
 
     Raises:
-        ValueError: `learning_rate` is not positive.
+        ValueError: `learning_rate` is not positive, or is set too late, see `Cell`.
     """
+
+    learning_rate = Constant(positive)
 
     def __init__(self, learning_rate=0.01, **kwargs):
         super().__init__(**kwargs)
-        if not learning_rate > 0:
-            raise ValueError(
-                f"{type(self).__name__}: learning_rate must be positive, "
-                f"got learning_rate={learning_rate!r}."
-            )
-        self.learning_rate = float(learning_rate)
+        self.learning_rate = learning_rate
 
     def get_config(self):
         return {**super().get_config(), "learning_rate": self.learning_rate}

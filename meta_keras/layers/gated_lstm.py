@@ -5,6 +5,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from meta_keras.arguments import Part
 from meta_keras.layers.cell import Cell
 from meta_keras.layers.log_and_sign import check_p, log_and_sign
 from meta_keras.layers.lstm import lstm_step
@@ -76,6 +77,9 @@ class GatedLSTMCell(Cell):
     Call arguments: `gradient` and `parameters` `[P]`, `loss` scalar, `state` a `GatedLSTMState`.
     Returns `(parameters, state)` of the same shapes.
     """
+
+    units = Part()
+    p = Part()
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
+from meta_keras.arguments import Part
 from meta_keras.errors import SettingError
 from meta_keras.layers.cell import Cell
 
@@ -44,6 +45,9 @@ class GroupedCell(Cell):
     >>> [round(float(value), 3) for value in theta]
     [0.9, 0.9, 0.0]
     """
+
+    cells = Part()
+    predicates = Part()
 
     def __init__(self, cells, predicates, assignment=None, dtype=None, **kwargs):
         if len(cells) < 2 or len(predicates) != len(cells) - 1:

@@ -10,6 +10,7 @@ from meta_keras.learners.matching import MatchingNetwork
 from meta_keras.learners.meta_sgd import MetaSGD
 from meta_keras.learners.metric import MetricLearner
 from meta_keras.learners.prototypical import PrototypicalNetwork
+from meta_keras.learners.r2d2 import R2D2
 from meta_keras.learners.relation import RelationLoss, RelationNetwork
 from meta_keras.learners.reptile import Reptile
 from meta_keras.learners.siamese import BalancedPairsLoss, SiameseNetwork
@@ -18,6 +19,7 @@ from meta_keras.learners.zero_shot import ZeroShotPrototypicalNetwork
 
 __all__ = [
     "MAML",
+    "R2D2",
     "BalancedPairsLoss",
     "DescribedLearner",
     "EpisodicLearner",

@@ -34,7 +34,7 @@ class DescribedLearner(Learner):
         """An ordinary `keras.Model`, pictures to logits `[batch, N]`, for described classes."""
         raise NotImplementedError
 
-    def classes_of(self, x):
+    def outputs_of(self, x):
         return x["descriptors"].shape[1]
 
     def call(self, x, training=False):

@@ -4,17 +4,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from meta_keras.arguments import Argument, Part, boolean, one_of, positive_integer
 from meta_keras.batch_norm import (
     batch_statistics_clone,
     make_twice_differentiable,
     uses_batch_statistics,
 )
 from meta_keras.functional import FlatNetwork, num_outputs
-from meta_keras.learners.arguments import Argument, Part, boolean, one_of, positive_integer
-from meta_keras.learners.episode_checks import checked_labels, checked_targets
+from meta_keras.learners.adaptation_summaries import adaptation_summaries
+from meta_keras.learners.episode_checks import checked_labels
 from meta_keras.learners.episodic import EpisodicLearner
 from meta_keras.learners.inner_loss import inner_loss_of, mean_loss
-from meta_keras.learners.network_checks import check_adaptable
+from meta_keras.learners.network_checks import check_adaptable, check_outputs
+from meta_keras.learners.target_checks import checked_targets
+from meta_keras.measures import check_loss, takes_of_outputs
 from meta_keras.unroll import unroll
 
 BATCH_NORM_MODES = ("transductive", "inductive")
@@ -27,6 +30,14 @@ def _allowed_order(learner, name, value):
     return value
 
 
+def _allowed_loss(learner, name, value):
+    loss, own = inner_loss_of(learner, name, value), type(learner).__name__
+    if "flat" in vars(learner):
+        check_outputs(own, learner.network, loss)
+        check_loss(own, learner.loss if learner.compiled else None, takes_of_outputs(loss))
+    return loss
+
+
 @keras.saving.register_keras_serializable(package="meta_keras")
 class GradientBasedLearner(EpisodicLearner):
     """Adapts `network` to an episode by `inner_steps` steps of `cell` on the support set.
@@ -34,7 +45,8 @@ class GradientBasedLearner(EpisodicLearner):
     The meta-learned initial parameters are the network's own weights.
 
     Settings may be changed at any time. A frozen layer (`trainable=False`) is neither adapted nor
-    learned. Regularisers of weights count in the inner loss of every step and in the outer one.
+    learned; after freezing or thawing one compile again, as with any Keras model. Regularisers of
+    weights count in the inner loss of every step and in the outer one.
 
     Args:
         network: a built `keras.Model` of one input, from images to N logits.
@@ -57,6 +69,10 @@ class GradientBasedLearner(EpisodicLearner):
             `keras.losses.MeanSquaredError()`, `support_labels` are targets `[B, S]` or
             `[B, S, ...]` in the shape of the network's outputs, and `compile` takes the loss of the
             query set likewise.
+        anil: whether only the last layer with weights, the head, is adapted; the others are learned
+            all the same. "Almost no inner loop": Aniruddh Raghu, Maithra Raghu, Samy Bengio and
+            Oriol Vinyals, "Rapid learning or feature reuse?", ICLR 2020,
+            https://arxiv.org/abs/1909.09157
 
     Raises:
         ValueError: an argument is out of range, or the network is not built, has several inputs, no
@@ -67,13 +83,14 @@ class GradientBasedLearner(EpisodicLearner):
 
     network = Part()
     cell = Part()
+    anil = Part(boolean)
     inner_steps = Argument(positive_integer())
     test_inner_steps = Argument(positive_integer(optional=True))
     inner_batch_size = Argument(positive_integer(optional=True))
     second_order = Argument(_allowed_order)
     batch_norm = Argument(one_of(BATCH_NORM_MODES))
     divide_gradient_by_batch = Argument(boolean)
-    inner_loss = Argument(inner_loss_of)
+    inner_loss = Argument(_allowed_loss)
 
     def __init__(
         self,
@@ -86,6 +103,7 @@ class GradientBasedLearner(EpisodicLearner):
         batch_norm="transductive",
         divide_gradient_by_batch=False,
         inner_loss=None,
+        anil=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -98,9 +116,10 @@ class GradientBasedLearner(EpisodicLearner):
         self.batch_norm = batch_norm
         self.divide_gradient_by_batch = divide_gradient_by_batch
         self.inner_loss = inner_loss
-        self.flat = FlatNetwork(network, second_order)
-        check_adaptable(type(self).__name__, network, self.from_logits)
-        cell.prepare(network.trainable_variables)
+        self.anil = anil
+        self.flat = FlatNetwork(network, second_order, anil)
+        check_adaptable(type(self).__name__, network, self.inner_loss)
+        cell.prepare(self.flat.variables)
         cell.build_once(self.flat.size)
         self._size = self.flat.size
         self.built = True
@@ -125,7 +144,10 @@ class GradientBasedLearner(EpisodicLearner):
     @property
     def from_logits(self):
         """Whether outputs are logits, by the inner loss; None: neither they nor probabilities."""
-        return self.inner_loss.get_config().get("from_logits")
+        return takes_of_outputs(self.inner_loss)
+
+    def outputs_of(self, x):
+        return num_outputs(self.network)
 
     def is_transductive(self):
         return self.batch_norm == "transductive" and uses_batch_statistics(self.network)
@@ -201,14 +223,15 @@ class GradientBasedLearner(EpisodicLearner):
                 f"{self._size} trainable weights, and now there are {size}: layers were frozen or "
                 "thawed after the learner was made; make a new learner."
             )
-        self.cell.prepare(self.network.trainable_variables)
+        self.cell.prepare(self.flat.variables)
         self._size = size
 
     def checked_support(self, support_images, support_labels):
-        check, known = checked_targets, [self.variable_dtype]
+        given = type(self).__name__, support_labels, support_images
         if self.tells_classes:
-            check, known = checked_labels, [self.num_classes]
-        return check(type(self).__name__, support_labels, support_images, *known)
+            return checked_labels(*given, self.num_classes)
+        outputs = num_outputs(self.network)
+        return checked_targets(*given, self.variable_dtype, outputs, self.inner_loss)
 
     def episode_logits(self, support_images, support_labels, query_images, training):
         adapted = self.run_inner_loop(support_images, support_labels, bool(training))
@@ -239,7 +262,7 @@ class GradientBasedLearner(EpisodicLearner):
         """
         adapted = self.run_inner_loop(*self.checked_support_set(support_images, support_labels))
         variables = self.network.trainable_variables, self.network.non_trainable_variables
-        values = [*self.flat.unflatten(adapted.parameters), *adapted.carry]
+        values = [*self.flat.weights(adapted.parameters), *adapted.carry]
         if self.is_transductive():
             pairs = zip([*variables[0], *variables[1]], values, strict=True)
             return batch_statistics_clone(self.network, pairs)
@@ -250,37 +273,7 @@ class GradientBasedLearner(EpisodicLearner):
         return network
 
     def adaptation_summaries(self, x, y):
-        """What is worth watching while the learner adapts to the first episode of a batch.
-
-        Args:
-            x, y: a batch as the learner is fitted on.
-
-        Returns:
-            `(scalars, histograms)`: dicts from a tag to a scalar: the support loss before every
-            step, the query loss before and after all of them; and to a tensor `[P]`: what the
-            cell shows of its state (`Cell.observables`) after every step.
-        """
-        x, y = {name: value[0] for name, value in x.items()}, y[0]
-        run = self.run_inner_loop(
-            *self.checked_support_set(x["support_images"], x["support_labels"])
-        )
-        scalars = {
-            f"inner_loop/support_loss_before_step_{step + 1:02d}": loss
-            for step, loss in enumerate(run.losses)
-        }
-        for when, parameters, state in (
-            ("before", self.flat.parameters(), self.flat.state()),
-            ("after", run.parameters, run.carry),
-        ):
-            logits, _ = self.flat(parameters, state, x["query_images"], self.is_transductive())
-            name = f"inner_loop/query_loss_{when}_adaptation"
-            scalars[name] = mean_loss(self.inner_loss, tf.convert_to_tensor(y), logits)
-        histograms = {
-            f"{name}/step_{step + 1:02d}": values
-            for step, state in enumerate(run.states)
-            for name, values in self.cell.observables(state).items()
-        }
-        return scalars, histograms
+        return adaptation_summaries(self, x, y)
 
     def get_config(self):
         return {
@@ -292,6 +285,7 @@ class GradientBasedLearner(EpisodicLearner):
             "batch_norm": self.batch_norm,
             "divide_gradient_by_batch": self.divide_gradient_by_batch,
             "inner_loss": keras.saving.serialize_keras_object(self.inner_loss),
+            "anil": self.anil,
         }
 
     @classmethod

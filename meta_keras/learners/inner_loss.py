@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from meta_keras.measures import is_of_keras
+
 
 def inner_loss_of(learner, name, value):
     """A check for `keras.losses.Loss`es of the support set: the default for None, names resolved.
@@ -20,21 +22,48 @@ def inner_loss_of(learner, name, value):
     """
     if value is None:
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    loss = value
-    if isinstance(value, str):
-        # A name in the form of a class, "MeanSquaredError", or of a function.
-        loss = keras.losses.get("".join(part.capitalize() for part in value.split("_")))
+    loss, argument = value, f"{type(learner).__name__}: {name}"
+    if isinstance(value, str) or (not isinstance(value, type) and callable(value)):
+        loss = _class_of(value)
     if not isinstance(loss, keras.losses.Loss):
         raise ValueError(
-            f"{type(learner).__name__}: {name} must be a keras.losses.Loss, such as "
-            f"keras.losses.MeanSquaredError(), got {value!r}."
+            f"{argument} must be a keras.losses.Loss, such as "
+            f"keras.losses.MeanSquaredError(), or the name of one of Keras', got {value!r}."
+        )
+    if type(loss).__call__ is not keras.losses.Loss.__call__:
+        raise ValueError(
+            f"{argument}={loss.name!r} must say what it is in `call`, one number a picture; its "
+            "own `__call__` would not be heeded."
+        )
+    if getattr(loss, "ignore_class", None) is not None:
+        raise ValueError(
+            f"{argument}={loss.name!r} has ignore_class={loss.ignore_class!r}: every support "
+            "picture counts; leave it out."
+        )
+    if loss.dtype not in (keras.config.floatx(), learner.variable_dtype):
+        raise ValueError(
+            f"{argument}={loss.name!r} has dtype={loss.dtype!r}, and the learner computes in "
+            f"{learner.variable_dtype}; leave it out."
         )
     if loss.reduction in (None, "none"):
         raise ValueError(
-            f"{type(learner).__name__}: {name}={loss.name!r} has reduction={loss.reduction!r}, and "
+            f"{argument}={loss.name!r} has reduction={loss.reduction!r}, and "
             "must give one number for a support set: 'sum_over_batch_size' or 'sum'."
         )
     return loss
+
+
+def _class_of(loss):
+    """A loss that is named in any of Keras' ways, or is one of its functions; None if none is."""
+    try:
+        function = keras.losses.get(loss)
+    except ValueError:
+        return None
+    if isinstance(function, keras.losses.Loss) or not is_of_keras(function):
+        return function
+    name = function.__name__.replace("_", "")
+    classes = {key.lower(): value for key, value in vars(keras.losses).items()}
+    return classes[name]()
 
 
 def mean_loss(loss, targets, outputs):
@@ -43,10 +72,12 @@ def mean_loss(loss, targets, outputs):
     Args:
         loss: a `keras.losses.Loss`, as of `inner_loss_of`.
         targets: `[S]` or `[S, ...]`.
-        outputs: `[S, ...]`.
+        outputs: `[S, N]`.
 
     Returns:
         A scalar: the mean, or for a reduction of `"sum"` the sum.
     """
+    if len(targets.shape) == 1 and tuple(outputs.shape[1:]) == (1,):
+        targets = targets[:, None]  # Against [S, 1] a loss would broadcast them.
     losses = loss.call(targets, outputs)
     return tf.reduce_sum(losses) if loss.reduction == "sum" else tf.reduce_mean(losses)

@@ -1,13 +1,17 @@
 """What every learner is: a Keras model from episodes to the logits of their query pictures."""
 
 import copy
+import inspect
 
 import keras
 import tensorflow as tf
 
 from meta_keras.batch_norm import adding_losses, all_layers
-from meta_keras.learners.episode_checks import check_loss, checked_batch, in_words
-from meta_keras.presets import PresetError, load_preset, save_preset
+from meta_keras.learners import before_xla
+from meta_keras.learners.episode_checks import in_words
+from meta_keras.learners.target_checks import checked_batch, checked_weights
+from meta_keras.measures import check_loss, resolved_loss, resolved_metrics
+from meta_keras.presets import PresetError, load_preset, model_file, save_preset
 
 
 class Learner(keras.Model):
@@ -41,6 +45,7 @@ class Learner(keras.Model):
     method = None
     networks = ("network",)
     from_logits = True  # Whether outputs are logits; None: neither they nor probabilities.
+    tells_classes = True  # Whether they stand for classes.
 
     def __init__(self, dtype=None, **kwargs):
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
@@ -50,15 +55,8 @@ class Learner(keras.Model):
     def num_classes(self):
         return None
 
-    def classes_of(self, x):
-        """N of a batch's episodes, where query labels are class numbers; None where they are not.
-
-        Args:
-            x: a batch.
-
-        Returns:
-            An int or a scalar tensor.
-        """
+    def outputs_of(self, x):
+        """N of the outputs `[B, N*Q, N]` for a batch: an int or a scalar tensor."""
         return self.num_classes
 
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
@@ -74,75 +72,71 @@ class Learner(keras.Model):
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if kwargs.get("auto_scale_loss", True) and not scaled and self._computes_in_float16():
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
+        # Not by assignment, with which Keras would take them for metrics of the model's own.
+        vars(self)["_measures"] = [
+            measure
+            for name in ("metrics", "weighted_metrics")
+            for measure in resolved_metrics(kwargs.get(name))
+        ]
         super().compile(optimizer, loss, **kwargs)
 
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+    compile_from_config = model_file.compile_from_config
 
     def _computes_in_float16(self):
         networks = [getattr(self, name) for name in self.networks]
         layers = [layer for network in networks for layer in all_layers(network)]
         return any(layer.compute_dtype == "float16" for layer in layers)
 
-    def fit(self, x=None, y=None, *args, class_weight=None, **kwargs):
+    def fit(self, x=None, y=None, *args, **kwargs):
         """See `keras.Model.fit`.
 
         Raises:
-            ValueError: labels or pictures are not as `Learner` says, or `class_weight` is given.
+            ValueError: labels or pictures are not as `Learner` says, or `class_weight` is given; or
+                they come, for a step that is compiled with XLA, in a form in which they cannot be
+                looked at before: neither arrays nor a `tf.data.Dataset`.
         """
+        given = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
+        self._refuse_class_weight(given.pop("class_weight", None))
+        x, validation = given["x"], given.get("validation_data")
+        with in_words():
+            given["x"] = before_xla.checked(self, x, y)
+            if validation is not None:
+                given["validation_data"] = before_xla.checked_validation(self, validation)
+            return super().fit(**given)
+
+    def _refuse_class_weight(self, class_weight):
         if class_weight is not None:
             raise ValueError(
                 f"{type(self).__name__}: class_weight={class_weight!r} has no meaning here: class "
                 "n is another one in every episode; sample_weight is [B] or [B, N*Q]."
             )
-        with in_words():
-            return super().fit(self._checked_for_xla(x, y), y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         with in_words():
-            return super().evaluate(self._checked_for_xla(x, y), y, *args, **kwargs)
+            return super().evaluate(before_xla.checked(self, x, y), y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         with in_words():
-            return super().predict(self._checked_for_xla(x), *args, **kwargs)
+            return super().predict(before_xla.checked(self, x), *args, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
-        if class_weight is not None:
-            raise ValueError(f"{type(self).__name__}: class_weight has no meaning here, see fit.")
+        self._refuse_class_weight(class_weight)
         with in_words():
-            return super().train_on_batch(self._checked_for_xla(x, y), y, sample_weight, **kwargs)
+            return super().train_on_batch(
+                before_xla.checked(self, x, y), y, sample_weight, **kwargs
+            )
 
     def test_on_batch(self, x, y=None, *args, **kwargs):
         with in_words():
-            return super().test_on_batch(self._checked_for_xla(x, y), y, *args, **kwargs)
+            return super().test_on_batch(before_xla.checked(self, x, y), y, *args, **kwargs)
 
     def predict_on_batch(self, x):
         with in_words():
-            return super().predict_on_batch(self._checked_for_xla(x))
+            return super().predict_on_batch(before_xla.checked(self, x))
 
     def checked_inputs(self, x):
         """A batch, once what it says of its classes has been checked; here there is nothing."""
         return x
-
-    def _checked_for_xla(self, x, y=None):
-        """Data whose labels are checked before a step: XLA drops assertions within it."""
-        if not self.jit_compile:
-            return x
-        if isinstance(x, tf.data.Dataset):
-            return x.map(lambda *parts: self._checked_element(parts))
-        if isinstance(x, dict):
-            self.checked_inputs(x)
-            if y is not None:
-                self.checked_batch((x, y))
-        return x
-
-    def _checked_element(self, parts):
-        x, *others = parts
-        x = self.checked_inputs(x)
-        if others:
-            x, *_ = self.checked_batch((x, others[0]))
-        return (x, *others) if others else x
 
     def checked_batch(self, data):
         """What Keras gives a step, `(x, y)` or `(x, y, sample_weight)`, its targets checked.
@@ -151,12 +145,13 @@ class Learner(keras.Model):
             The same, the weights of episodes spread over their query pictures.
         """
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        name = type(self).__name__
         if y is not None:
-            x = checked_batch(type(self).__name__, y, x, self.classes_of(x), self.loss)
+            measures = resolved_loss(self.loss), self._measures
+            x = checked_batch(name, y, x, self.outputs_of(x), self.tells_classes, *measures)
         if weight is None:
             return x, y
-        if weight.shape.rank == 1:
-            weight = weight[:, None]
+        weight = checked_weights(name, weight, x)
         return x, y, weight * tf.ones(tf.shape(y)[:2], weight.dtype)
 
     def train_step(self, data):

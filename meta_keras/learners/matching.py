@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from meta_keras.learners.arguments import Argument, Part, positive, positive_integer
+from meta_keras.arguments import Argument, Part, positive, positive_integer
 from meta_keras.learners.metric import MetricLearner, cosine_similarity
 
 

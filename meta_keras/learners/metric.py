@@ -5,9 +5,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from meta_keras.arguments import Part
 from meta_keras.batch_norm import uses_batch_statistics
 from meta_keras.functional import input_shape
-from meta_keras.learners.arguments import Part
 from meta_keras.learners.episodic import EpisodicLearner
 
 
@@ -89,7 +89,7 @@ class MetricLearner(EpisodicLearner):
     def build(self, input_shape=None):
         """Nothing is left to build: all networks have their weights from the start."""
 
-    def classes_of(self, x):
+    def outputs_of(self, x):
         return tf.reduce_max(self.checked_support(x["support_images"], x["support_labels"])) + 1
 
     def is_transductive(self):

@@ -1,9 +1,16 @@
 """What a network must be to be adapted."""
 
-from meta_keras.functional import gives_probabilities, observe, random_inputs
+from meta_keras.functional import (
+    ends_in_sigmoid,
+    gives_probabilities,
+    may_be_probabilities,
+    observe,
+    random_inputs,
+)
+from meta_keras.measures import name_of, takes_of_outputs
 
 
-def check_adaptable(learner, network, from_logits):
+def check_adaptable(learner, network, inner_loss):
     """Refuses networks that an inner loop would not adapt as they declare.
 
     What a network does is found out by running it, if it tells the shape of its input.
@@ -11,12 +18,12 @@ def check_adaptable(learner, network, from_logits):
     Args:
         learner: name of the learner, for messages.
         network: a built `keras.Model`.
-        from_logits: whether the inner loss takes logits.
+        inner_loss: a `keras.losses.Loss`.
 
     Raises:
         ValueError: it gives something else than `[batch, N]`, draws random numbers, adds losses of
             its activations, has state of its own (that of batch normalisation is known), or gives
-            probabilities where logits are taken.
+            probabilities where logits are taken, or the other way round.
     """
     name = f"{learner}: network {network.name!r}"
     # A subclassed model does not know its output shape.
@@ -46,8 +53,31 @@ def check_adaptable(learner, network, from_logits):
             f"{name} has state that changes as it runs ({', '.join(found.changes)}), which would "
             "start anew in every episode; leave it out."
         )
-    if from_logits and gives_probabilities(found.outputs):
+    check_outputs(learner, network, inner_loss)
+
+
+def check_outputs(learner, network, inner_loss):
+    """Refuses a network whose outputs an inner loss of Keras takes for something else.
+
+    Args:
+        learner, network, inner_loss: as in `check_adaptable`.
+
+    Raises:
+        ValueError: it gives probabilities and logits are taken, or the other way round.
+    """
+    takes_logits, inputs = takes_of_outputs(inner_loss), random_inputs(network)
+    if takes_logits is None or inputs is None:
+        return
+    outputs = observe(network, inputs).outputs
+    name = f"{learner}: network {network.name!r} gives"
+    other = f"keras.losses.{type(inner_loss).__name__}(from_logits={not takes_logits})"
+    if takes_logits and (gives_probabilities(outputs) or ends_in_sigmoid(network)):
         raise ValueError(
-            f"{name} gives probabilities, and the inner loss takes logits: leave out the softmax, "
-            "or give inner_loss=keras.losses.SparseCategoricalCrossentropy()."
+            f"{name} probabilities, and the inner loss takes logits: leave out the softmax or "
+            f"sigmoid, or give inner_loss={other}."
+        )
+    if not takes_logits and not may_be_probabilities(outputs):
+        raise ValueError(
+            f"{name} no probabilities, which inner_loss={name_of(inner_loss)!r} takes: give "
+            f"inner_loss={other}, or end the network in a softmax or sigmoid."
         )

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from meta_keras.learners.arguments import Argument, one_of, positive
+from meta_keras.arguments import Argument, one_of, positive
 from meta_keras.learners.metric import MetricLearner, class_means, cosine_similarity, unit_vectors
 
 DISTANCES = ("euclidean", "cosine")

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from meta_keras.learners.arguments import Part
+from meta_keras.arguments import Part
 from meta_keras.learners.metric import MetricLearner, class_means
 
 

@@ -3,26 +3,29 @@
 import keras
 import tensorflow as tf
 
+from meta_keras.arguments import Argument, Part
 from meta_keras.layers import AdamCell
-from meta_keras.learners.arguments import Argument
 from meta_keras.learners.gradient_based import GradientBasedLearner
 
 
-def reptile_gradient(theta, adapted):
+def reptile_gradient(theta, adapted, weights=None):
     """theta - (1/n) sum_i theta~_i  (Nichol et al. 2018, section 2).
 
     A descent step along it at rate epsilon is the paper's update
 
-        theta <- theta + epsilon (1/n) sum_i (theta~_i - theta)
+        theta <- theta + epsilon (1/n) sum_i w_i (theta~_i - theta),   w_i = 1
 
     Args:
         theta: initial weights `[P]`.
         adapted: weights theta~_i after training on each of n tasks, `[n, P]`.
+        weights: w_i `[n]`, if not all are 1.
 
     Returns:
         `[P]`.
     """
-    return theta - tf.reduce_mean(adapted, axis=0)
+    if weights is None:
+        return theta - tf.reduce_mean(adapted, axis=0)
+    return tf.reduce_mean(weights[:, None] * (theta - adapted), axis=0)
 
 
 def _first_order(learner, name, value):
@@ -42,8 +45,9 @@ class Reptile(GradientBasedLearner):
     https://arxiv.org/abs/1803.02999
 
     No derivative goes through the inner loop, and training needs no query set: query pictures of
-    training episodes only give the reported loss and accuracy. Compile it with
-    `keras.optimizers.SGD(epsilon)` for the paper's outer update; any other optimizer gets
+    training episodes, and the compiled loss, only give the reported loss and accuracy. So in `fit`
+    `sample_weight` is that of episodes, `[B]`, and regularisers count in the inner loop. Compile it
+    with `keras.optimizers.SGD(epsilon)` for the paper's outer update; any other optimizer gets
     `reptile_gradient` as the gradient, which the paper also considers.
 
     Args:
@@ -60,8 +64,9 @@ class Reptile(GradientBasedLearner):
     Call arguments and shapes: see `EpisodicLearner`.
 
     Raises:
-        ValueError: the cell has weights, which Reptile cannot learn, or `second_order` is true;
-            or see `GradientBasedLearner`.
+        ValueError: the cell has weights, which Reptile cannot learn, `second_order` is true, or
+            `anil`, for nothing would move the weights that are not adapted; or see
+            `GradientBasedLearner`.
 
     Example:
 
@@ -74,6 +79,7 @@ class Reptile(GradientBasedLearner):
     method = "reptile"
 
     second_order = Argument(_first_order)
+    anil = Part(_first_order)
 
     def __init__(self, network, cell=None, inner_steps=5, second_order=False, **kwargs):
         cell = cell or AdamCell(1e-3, beta_1=0.0)
@@ -99,21 +105,40 @@ class Reptile(GradientBasedLearner):
 
         return self.map_episodes(run, x, (self.flat.parameters().dtype, self.compute_dtype))
 
-    def _gradient(self, adapted):
-        return self.flat.unflatten(reptile_gradient(self.flat.parameters(), adapted))
+    def compile(self, optimizer="rmsprop", loss=None, *, loss_weights=None, **kwargs):
+        """See `Learner.compile`.
+
+        Raises:
+            ValueError: `loss_weights` is given: training does not follow the compiled loss.
+        """
+        if loss_weights is not None:
+            raise ValueError(
+                f"Reptile: loss_weights={loss_weights!r} has no meaning: its update does not "
+                "follow the compiled loss. Choose the optimizer's learning rate instead."
+            )
+        super().compile(optimizer, loss, **kwargs)
+
+    def _gradient(self, adapted, weights=None):
+        return self.flat.unflatten(reptile_gradient(self.flat.parameters(), adapted, weights))
 
     def meta_gradient(self, x, y):
         """See `reptile_gradient`: a list, one tensor per trainable weight."""
         return self._gradient(self._train_on_episodes(x)[0])
 
     def train_step(self, data):
+        weights = keras.utils.unpack_x_y_sample_weight(data)[2]
+        if weights is not None and len(weights.shape) != 1:
+            raise ValueError(
+                "Reptile: sample_weight must be [B], of episodes: training does not look at query "
+                f"pictures; got the shape {weights.shape}."
+            )
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(self.checked_batch(data))
         adapted, logits = self._train_on_episodes(x)
         # Optimizers add up what the replicas of a strategy give them; the loss is their share too.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         # And divide by what a loss is scaled with.
         scale = self.optimizer.scale_loss
-        gradient = [scale(part / replicas) for part in self._gradient(adapted)]
+        gradient = [scale(part / replicas) for part in self._gradient(adapted, weights)]
         self.optimizer.apply_gradients(zip(gradient, self.trainable_variables, strict=True))
         loss = self.compute_loss(x, y, logits, sample_weight) * replicas
         for metric in self.metrics:

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from meta_keras.learners.arguments import Argument, Part, one_of, positive
+from meta_keras.arguments import Argument, Part, one_of, positive
 from meta_keras.learners.metric import MetricLearner, class_means, unit_vectors
 from meta_keras.learners.prototypical import squared_euclidean
 

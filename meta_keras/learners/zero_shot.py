@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from meta_keras.learners.arguments import Part
+from meta_keras.arguments import Part
 from meta_keras.learners.described import DescribedLearner
 from meta_keras.learners.metric import unit_vectors
 from meta_keras.learners.prototypical import squared_euclidean

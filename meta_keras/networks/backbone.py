@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from meta_keras.batch_norm import all_layers, generator_states
 from meta_keras.errors import BackboneError
@@ -15,7 +15,7 @@ from meta_keras.presets import model_file
 STRENGTHS = ("rate", "stddev", "drop_path_rate")
 
 
-def load_backbone(path_or_name, image_shape=None):
+def load_backbone(path_or_name, image_shape=None, mirror=False):
     """A frozen network from pictures to features, with all that it does to pictures inside.
 
         pictures in [0, 1] -> resized to its own size -> pixels 0..255 -> its own preprocessing
@@ -33,6 +33,8 @@ def load_backbone(path_or_name, image_shape=None):
             whose ImageNet weights Keras downloads once and keeps.
         image_shape: `(height, width, channels)` of the pictures; by default the backbone's own.
             Pictures of one channel are shown to a backbone of three in grey.
+        mirror: whether features are the mean of those of a picture and of its mirror image: for
+            twice the time, somewhat better ones of whatever has no left and right.
 
     Returns:
         A built functional `keras.Model`, `[batch, *image_shape] float32 -> [batch, D]`, with
@@ -74,10 +76,11 @@ def load_backbone(path_or_name, image_shape=None):
         x = layers.Concatenate(dtype="float32", name="grey")([x] * channels)
     x = layers.Rescaling(255.0, dtype="float32", name="pixels")(x)
     x = preprocess(x) if preprocess else x
-    x = network(x, training=False)
-    if len(x.shape) == 4:
-        x = layers.GlobalAveragePooling2D(dtype="float32", name="average")(x)
-    backbone = keras.Model(images, x, name="backbone")
+    average = layers.GlobalAveragePooling2D(dtype="float32", name="average")
+    views = [network(view, training=False) for view in ([x, ops.flip(x, 2)] if mirror else [x])]
+    views = [average(view) if len(view.shape) == 4 else view for view in views]
+    features = layers.Average(dtype="float32", name="mirror")(views) if mirror else views[0]
+    backbone = keras.Model(images, features, name="backbone")
     backbone.trainable = False
     return backbone
 

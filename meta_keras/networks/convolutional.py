@@ -3,6 +3,25 @@
 import keras
 from keras import layers
 
+# Of the pictures of ImageNet, red, green and blue in [0, 1]; natural pictures elsewhere are alike.
+PHOTOGRAPHS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def normalized(x, normalization, dtype=None):
+    """Pictures of which every channel is normalised: `(x - mean) / deviation`.
+
+    Args:
+        x: `[batch, H, W, C]`.
+        normalization: `(mean, deviation)` of every channel, as `PHOTOGRAPHS`; None: `x` as it is.
+        dtype: Keras dtype or dtype policy.
+    """
+    if normalization is None:
+        return x
+    mean, deviation = normalization
+    return layers.Normalization(
+        mean=list(mean), variance=[d**2 for d in deviation], dtype=dtype, name="normalization"
+    )(x)
+
 
 def convolution_block(x, number, filters, momentum, epsilon, dtype, strides=1, padding="same"):
     """3x3 convolution, batch normalisation and ReLU; the number is in the names of the layers."""
@@ -24,6 +43,7 @@ def conv4(
     momentum=0.1,
     epsilon=1e-3,
     dtype=None,
+    normalization=None,
 ):
     """Four blocks of 3x3 convolution, batch normalisation and ReLU, then logits.
 
@@ -32,7 +52,8 @@ def conv4(
     picture has nine times as many features, from which a few steps of the logits learn more. With
     `"stride"` the convolutions have stride 2 instead and the last feature map is averaged: the
     Omniglot network of Finn et al. 2017, appendix A.1, several times faster. It has 28,485
-    trainable weights for five classes, as with four pools.
+    trainable weights for five classes, as with four pools. Larger pictures leave more features:
+    84x84 in three channels 800 of them, and 32,901 weights.
 
     Args:
         num_classes: N, the number of logits.
@@ -52,6 +73,7 @@ def conv4(
             collect them, so it must be low (official code: 0.1 for 1-shot, 0.05 for 5-shot).
         epsilon: added to the variance in batch normalisation.
         dtype: Keras dtype or dtype policy of all layers.
+        normalization: `(mean, deviation)` of every channel of the pictures, see `normalized`.
 
     Returns:
         A built `keras.Model`, `[batch, *input_shape] -> [batch, num_classes]`.
@@ -75,7 +97,8 @@ def conv4(
             "conv4: pools must be 0 to 4 with downsample='pool' and not given with 'stride', got "
             f"{pools!r}."
         )
-    inputs = x = keras.Input(input_shape, name="image")
+    inputs = keras.Input(input_shape, name="image")
+    x = normalized(inputs, normalization, dtype)
     for block in range(1, 5):
         x = convolution_block(x, block, filters, momentum, epsilon, dtype, strides=1 if pool else 2)
         if pool and (pools is None or block <= pools):
@@ -98,7 +121,14 @@ def conv4(
 
 
 def conv4_embedding(
-    input_shape=(28, 28, 1), filters=64, maps=False, pools=4, momentum=0.9, epsilon=1e-3, dtype=None
+    input_shape=(28, 28, 1),
+    filters=64,
+    maps=False,
+    pools=4,
+    momentum=0.9,
+    epsilon=1e-3,
+    dtype=None,
+    normalization=None,
 ):
     """Four blocks of 3x3 convolution, batch normalisation and ReLU: the metric learners' network.
 
@@ -116,6 +146,7 @@ def conv4_embedding(
         momentum: of the batch-normalisation statistics, which are those of all training episodes.
         epsilon: added to the variance in batch normalisation.
         dtype: Keras dtype or dtype policy of all layers.
+        normalization: `(mean, deviation)` of every channel of the pictures, see `normalized`.
 
     Returns:
         A built `keras.Model`.
@@ -134,7 +165,8 @@ def conv4_embedding(
         )
     if pools not in range(5):
         raise ValueError(f"conv4_embedding: pools must be 0 to 4, got {pools!r}.")
-    inputs = x = keras.Input(input_shape, name="image")
+    inputs = keras.Input(input_shape, name="image")
+    x = normalized(inputs, normalization, dtype)
     for block in range(1, 5):
         pad = not maps or block > 2
         x = convolution_block(

@@ -26,7 +26,7 @@ def seeds(stream, count):
         count: at most 1,000,000.
 
     Raises:
-        SettingError: there is no such stream.
+        SettingError: there is no such stream, or it has not so many.
 
     Example:
 
@@ -35,6 +35,8 @@ def seeds(stream, count):
     """
     if stream not in STREAMS:
         raise SettingError(f"stream={stream!r} must be one of {', '.join(STREAMS)}.")
+    if not 0 <= count <= 1_000_000:
+        raise SettingError(f"count={count!r} must be from 0 to 1,000,000, so that no streams meet.")
     return range(STREAMS[stream], STREAMS[stream] - count, -1)
 
 

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from meta_keras.errors import SettingError
+from meta_keras.layers.fixed_rate import FixedRateCell
 from meta_keras.unroll import unroll
 
 
@@ -53,8 +55,12 @@ def loss_curves(cell, problem, seeds, steps, learning_rates=None):
     Returns:
         `[seeds, steps + 1]` NumPy array of the cell's dtype; entry t is the loss after t steps.
         With `learning_rates`: `[rates, seeds, steps + 1]`.
-    """
 
+    Raises:
+        SettingError: `learning_rates` are given and the cell is no `FixedRateCell`.
+    """
+    if learning_rates is not None and not isinstance(cell, FixedRateCell):
+        raise SettingError(f"learning_rates={learning_rates!r}: {cell!r} has no learning rate.")
     dtype = cell.compute_dtype
 
     @tf.function(
@@ -62,7 +68,7 @@ def loss_curves(cell, problem, seeds, steps, learning_rates=None):
     )
     def curve(seed, rate):
         if learning_rates is not None:
-            cell.learning_rate = rate
+            vars(cell)["learning_rate"] = rate  # A tensor, for this graph alone.
         return loss_curve(cell, problem, seed, steps)
 
     own_rate = getattr(cell, "learning_rate", None)
@@ -74,7 +80,7 @@ def loss_curves(cell, problem, seeds, steps, learning_rates=None):
         ]
     finally:
         if learning_rates is not None:
-            cell.learning_rate = own_rate
+            vars(cell)["learning_rate"] = own_rate
     return np.asarray(curves)[slice(None) if learning_rates is not None else 0]
 
 

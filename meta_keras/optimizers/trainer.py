@@ -3,13 +3,31 @@
 import keras
 import tensorflow as tf
 
+from meta_keras.arguments import Argument, Part, boolean, positive_integer
 from meta_keras.errors import SettingError
 from meta_keras.layers.full_precision import full_precision
 from meta_keras.optimizers import old_files
 from meta_keras.optimizers.curves import MeanCurve, loss_curve
-from meta_keras.optimizers.trainer_settings import CHECKS, checked, number, refuse
+from meta_keras.optimizers.trainer_settings import (
+    number,
+    penalties,
+    problem_of_size,
+    refuse,
+    refuse_replicas,
+    weights,
+)
+from meta_keras.presets import model_file
 from meta_keras.recompute import unroll_recomputed
 from meta_keras.unroll import unroll
+
+
+def _prepare_cell(trainer, problem):
+    if problem is not None and problem.variables is not None:
+        trainer.cell.prepare(problem.variables)
+
+
+def _restart_curve(trainer, horizon):
+    trainer.curve = MeanCurve(horizon + 1)
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")
@@ -22,8 +40,9 @@ class OptimizerTrainer(keras.Model):
 
         L(phi) = 1/T sum_{t=1}^{T} w_t f(theta_t),      theta_t = cell(grad f(theta_{t-1}), ...)
 
-    Parameters and state of the cell are carried over to the next training step as values; no
-    derivative goes back beyond the truncation.
+    to which what regularisers of the cell's weights give is added. Parameters and state of the
+    cell are carried over to the next training step as values; no derivative goes back beyond the
+    truncation.
 
     It is trained by plain `fit` on a data set of truncations, see `truncations`, and validated by
     Keras on one of fresh optimizations, see `validation_optimizations`. Each of those runs for
@@ -56,9 +75,10 @@ class OptimizerTrainer(keras.Model):
             `[horizon + 1]`, of the losses after 0, 1, ... steps.
 
     Raises:
-        SettingError: an argument is out of range, also when set later; `compile` or `fit` is given
-            a loss, metrics, targets or weights; or (in training) there is no problem, it does not
-            allow the second derivatives that `second_order` takes, no weight of the cell is
+        SettingError: an argument is out of range, also when set later; a layer of the cell adds
+            losses of its activations; `compile` or `fit` is given a loss, metrics, targets or
+            weights, or there are several replicas; or (in training) there is no problem, it does
+            not allow the second derivatives that `second_order` takes, no weight of the cell is
             trainable, or the truncations are of another length; or (in validation) there are fewer
             weights than steps.
 
@@ -74,6 +94,16 @@ class OptimizerTrainer(keras.Model):
     >>> sorted(history)
     ['loss', 'val_final_loss', 'val_loss']
     """
+
+    cell = Part()
+    size = Part()
+    problem = Argument(problem_of_size, then=_prepare_cell)
+    validation_problem = Argument(problem_of_size)
+    unroll_steps = Argument(positive_integer())
+    second_order = Argument(boolean)
+    loss_weights = Argument(weights)
+    recompute = Argument(boolean)
+    horizon = Argument(positive_integer(), then=_restart_curve)
 
     def __init__(
         self,
@@ -98,7 +128,7 @@ class OptimizerTrainer(keras.Model):
         if problem is None and size is None:
             raise SettingError(f"{name}: a problem is needed.")
         self.cell = cell
-        self.size = int(size or problem.size)
+        self.size = positive_integer()(self, "size", problem.size if size is None else size)
         self.problem = problem
         self.validation_problem = validation_problem
         self.unroll_steps = unroll_steps
@@ -128,25 +158,6 @@ class OptimizerTrainer(keras.Model):
     def build(self, input_shape=None):
         """Nothing is left to build."""
 
-    def __setattr__(self, name, value):
-        if name in ("cell", "size") and getattr(self, "built", False):
-            raise SettingError(
-                f"{type(self).__name__}: {name}={value!r} is set too late; make a new trainer."
-            )
-        if name not in CHECKS:
-            return super().__setattr__(name, value)
-        value = checked(name, value, self.size)
-        super().__setattr__(name, value)
-        if name == "horizon":
-            self.curve = MeanCurve(value + 1)
-        if name == "problem" and value is not None and value.variables is not None:
-            self.cell.prepare(value.variables)
-        # What Keras has traced has the old value in it.
-        if self.train_function is not None:
-            self.make_train_function(force=True)
-        if self.test_function is not None:
-            self.make_test_function(force=True)
-
     def make_train_function(self, force=False):
         trained = tuple(id(variable) for variable in self.trainable_variables)
         changed = trained != getattr(self, "_trained", trained)
@@ -156,11 +167,10 @@ class OptimizerTrainer(keras.Model):
     def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, **kwargs):
         refuse(loss=loss, loss_weights=loss_weights, metrics=metrics)
         refuse(weighted_metrics=kwargs.pop("weighted_metrics", None))
+        refuse_replicas(self.distribute_strategy)
         super().compile(optimizer, **kwargs)
 
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+    compile_from_config = model_file.compile_from_config
 
     def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
         refuse(y=y, class_weight=class_weight, sample_weight=sample_weight)
@@ -230,6 +240,7 @@ class OptimizerTrainer(keras.Model):
         begin = tf.cond(step == 0, lambda: self.start(seed), lambda: carried)
         with tf.GradientTape() as tape:
             loss, parameters, state = self.truncation_loss(seed, step, *begin)
+            loss += sum(penalties(self.cell, variables))
             scaled_loss = self.optimizer.scale_loss(loss)  # which `apply_gradients` undoes
         gradients = tape.gradient(scaled_loss, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))

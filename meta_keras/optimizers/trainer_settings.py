@@ -1,60 +1,42 @@
-"""The settings of an `OptimizerTrainer`, checked wherever they are set."""
+"""The settings of an `OptimizerTrainer` that are its own, and what it takes of Keras."""
 
 import tensorflow as tf
 
+from meta_keras.arguments import refusal
+from meta_keras.batch_norm import adding_losses
 from meta_keras.errors import SettingError
 
 
-def positive_integer(value, size):
-    if value != int(value) or value < 1:
-        raise SettingError("must be a positive integer.")
-    return int(value)
-
-
-def flag(value, size):
-    if value not in (True, False):
-        raise SettingError("must be True or False.")
-    return bool(value)
-
-
-def weights(value, size):
-    """Floats, of which none is negative and not all are zero; or None."""
+def weights(trainer, name, value):
+    """A check for floats, of which none is negative and not all are zero; or None."""
     if value is None:
         return None
     if not len(value) or not min(value) >= 0 or not max(value) > 0:
-        raise SettingError("must not be negative nor all zero.")
+        raise refusal(trainer, name, value, "not be negative nor all zero")
     return [float(weight) for weight in value]
 
 
-def problem_of_size(value, size):
-    """A problem with as many parameters as the trainer; or None."""
-    if value is not None and value.size != size:
-        raise SettingError(f"must have {size} parameters, not {value.size}.")
+def problem_of_size(trainer, name, value):
+    """A check for a problem with as many parameters as the trainer; or None."""
+    if value is not None and value.size != trainer.size:
+        raise refusal(trainer, name, value, f"have {trainer.size} parameters, not {value.size}")
     return value
 
 
-# What may be changed at any time: how it is checked.
-CHECKS = {
-    "problem": problem_of_size,
-    "validation_problem": problem_of_size,
-    "unroll_steps": positive_integer,
-    "second_order": flag,
-    "loss_weights": weights,
-    "recompute": flag,
-    "horizon": positive_integer,
-}
-
-
-def checked(setting, value, size):
-    """The value, as it will be kept, of one of `CHECKS` for a trainer of `size` parameters.
+def penalties(cell, variables):
+    """What the regularisers of a cell's trainable weights add to the loss: a list of scalars.
 
     Raises:
-        SettingError: the value is not allowed.
+        SettingError: a layer of the cell adds a loss of its activations.
     """
-    try:
-        return CHECKS[setting](value, size)
-    except SettingError as error:
-        raise SettingError(f"OptimizerTrainer: {setting}={value!r} {error}") from None
+    adding = adding_losses(cell)
+    if adding:
+        raise SettingError(
+            f"OptimizerTrainer: layer {adding[0].name!r} of the cell adds a loss of its "
+            "activations (add_loss, or an activity_regularizer), which a run would count wrongly; "
+            "leave it out. Regularisers of weights are taken into account."
+        )
+    return [v.regularizer(v) for v in variables if v.regularizer is not None]
 
 
 def refuse(**given):
@@ -65,6 +47,15 @@ def refuse(**given):
                 f"OptimizerTrainer: {name}={value!r} means nothing here: the loss is that of the "
                 "problem, weighted by the trainer's own loss_weights."
             )
+
+
+def refuse_replicas(strategy):
+    """Raises a `SettingError` if a `tf.distribute.Strategy` has several replicas."""
+    if strategy.num_replicas_in_sync > 1:
+        raise SettingError(
+            "OptimizerTrainer: one replica only, as a truncation carries on what the one before it "
+            f"left; the tf.distribute strategy has {strategy.num_replicas_in_sync}."
+        )
 
 
 def number(data, name):

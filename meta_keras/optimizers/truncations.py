@@ -33,9 +33,10 @@ def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
     horizons = list(steps) if isinstance(steps, (list, tuple)) else [steps]
     total = start + count if total is None else total
     for horizon in horizons:
-        if horizon < 1 or horizon % unroll_steps:
+        if unroll_steps < 1 or horizon < 1 or horizon % unroll_steps:
             raise SettingError(
-                f"steps={horizon} must be a positive multiple of unroll_steps={unroll_steps}."
+                f"steps={horizon} must be a positive multiple of unroll_steps={unroll_steps}, a "
+                "positive number."
             )
     if len(horizons) > total:
         raise SettingError(f"{len(horizons)} horizons are more than the {total} truncations.")
@@ -68,5 +69,10 @@ def validation_optimizations(seeds):
 
     Returns:
         A `tf.data.Dataset` of dicts of int64 `seed`, `[1]`.
+
+    Raises:
+        SettingError: there are none.
     """
+    if not len(seeds):
+        raise SettingError("seeds: there must be an optimization at least to validate on.")
     return tf.data.Dataset.from_tensor_slices({"seed": tf.constant(list(seeds), tf.int64)[:, None]})

@@ -1,6 +1,6 @@
 """Classified pictures with the answers, on one sheet."""
 
-from meta_keras.plots.figures import figure_pixels, new_figure, plain
+from meta_keras.plots.figures import figure_pixels, new_figure, plain, show_picture
 
 COLUMNS = 12
 PICTURES = 2000  # More would not fit into one picture.
@@ -14,7 +14,8 @@ def contact_sheet(support_images, support_labels, query_images, probabilities, c
     it is right, red where it is wrong, black where nobody knows.
 
     Args:
-        support_images: `[n, H, W, 1]` in [0, 1], ink 1; or `[n, H, W, 3]` uint8, in colour.
+        support_images: `[n, H, W, 1]` in [0, 1], ink 1; or `[n, H, W, 3]` in colour, uint8 or in
+            [0, 1].
         support_labels: `[n]` int.
         query_images: `[m, H, W, C]`, likewise; the first 2,000 are shown.
         probabilities: `[m, N]`.
@@ -51,8 +52,7 @@ def contact_sheet(support_images, support_labels, query_images, probabilities, c
         image, name, color, framed = cell
         row, column = divmod(number, COLUMNS)
         extent = (column + 0.08, column + 0.92, row + 0.6 * height / width + 0.02, row + 0.02)
-        pixels = image if image.shape[-1] == 3 else 1.0 - image
-        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto")
+        show_picture(axes, image, extent=extent, aspect="auto")
         if framed:
             left, right, bottom, top = extent
             axes.plot([left, right, right, left, left], [top, top, bottom, bottom, top], "k", lw=1)

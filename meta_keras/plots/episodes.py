@@ -3,7 +3,7 @@
 import numpy as np
 
 from meta_keras.data import strokes
-from meta_keras.plots.figures import figure_pixels, new_figure, plain
+from meta_keras.plots.figures import figure_pixels, new_figure, plain, show_picture
 
 
 def predicted_episode_picture(learner, batch):
@@ -64,7 +64,7 @@ def episode_picture(
     it is right, red with the chosen class where it is wrong.
 
     Args:
-        support_images: `[N*K, H, W, C]` in [0, 1], ink 1.
+        support_images: `[N*K, H, W, C]` in [0, 1], with one channel ink 1.
         support_labels: `[N*K]` int.
         query_images: `[N*Q, H, W, C]`.
         query_labels: `[N*Q]` int.
@@ -111,7 +111,7 @@ def episode_picture(
 
 
 def _show(axis, image, frame):
-    axis.imshow(1.0 - image, cmap="gray", vmin=0, vmax=1)
+    show_picture(axis, image)
     if frame:
         axis.set_axis_on()
         axis.set_xticks([])

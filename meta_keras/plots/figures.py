@@ -18,6 +18,18 @@ def new_figure(**arguments):
     return figure
 
 
+def show_picture(axes, image, **where):
+    """Draws a picture: one in colour as it is, ink black on white.
+
+    Args:
+        axes: a `matplotlib.axes.Axes`.
+        image: `[H, W, C]` in [0, 1], with one channel ink 1 on paper 0.
+        **where: arguments of `Axes.imshow` on place and shape.
+    """
+    image = image if image.shape[-1] == 3 else 1.0 - image
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1, **where)
+
+
 def plain(text, most=60):
     """A text, which may be a user's, as it is: no formula, on one line and not too long.
 

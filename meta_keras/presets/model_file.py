@@ -56,6 +56,15 @@ def load(file, compile=False):
         raise UnreadableModel(f"is damaged ({_short(error)})") from error
 
 
+def compile_from_config(model, config):
+    """Compiles a loaded model, of a class with a `compile` of its own, as it was.
+
+    Keras leaves such models as they are. A class takes this function as its method.
+    """
+    model.compile(**keras.saving.deserialize_keras_object(config))
+    model.optimizer.build(model.trainable_variables)
+
+
 def _check(file):
     """Looks at the file before Keras does, which calls a damaged one "not found"."""
     try:

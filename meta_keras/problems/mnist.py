@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras.data import prepare
+from meta_keras.data.preparation import naming_damage, opened, prepare
 from meta_keras.problems.model import ModelProblem
 
 
@@ -15,10 +15,11 @@ def _pictures(data_dir):
     """uint8 `[60000, 784]` pictures and their labels, decoded once for all problems."""
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder("mnist:3.0.1", data_dir=data_dir)
+    builder = opened("mnist", lambda folder: tfds.builder("mnist:3.0.1", data_dir=folder), data_dir)
     prepare(builder)
-    data = builder.as_dataset(split="train", shuffle_files=False, as_supervised=True)
-    pictures, labels = zip(*data.batch(4096).as_numpy_iterator(), strict=True)
+    with naming_damage(builder):
+        data = builder.as_dataset(split="train", shuffle_files=False, as_supervised=True)
+        pictures, labels = zip(*data.batch(4096).as_numpy_iterator(), strict=True)
     return np.concatenate(pictures).reshape(-1, 784), np.concatenate(labels)
 
 
@@ -37,7 +38,7 @@ def mnist_mlp(data_dir=None, units=(20,), activation="sigmoid", batch_size=128):
         A `ModelProblem`; with the defaults its size is 15,910. Weights start from N(0, 0.01^2).
 
     Raises:
-        DatasetError: the data cannot be had.
+        DatasetError: the data cannot be had, or are damaged.
     """
     pictures, labels = _pictures(data_dir)
     normal = keras.initializers.RandomNormal(stddev=0.01)

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from meta_keras.errors import SettingError
+from meta_keras.measures import name_of, resolved_loss, takes_of_outputs
 
 
 class FunctionLoss(keras.losses.Loss):
@@ -44,9 +45,9 @@ def check_loss(loss, given, y, outputs):
         SettingError: see above, or it cannot be computed of these targets and outputs.
     """
     low, high = float(tf.reduce_min(outputs)), float(tf.reduce_max(outputs))
-    if isinstance(given, str) and "crossentropy" in given and not 0 <= low <= high <= 1:
+    if takes_of_outputs(resolved_loss(given)) is False and not 0 <= low <= high <= 1:
         raise SettingError(
-            f"loss={given!r} is one of probabilities, but the model's outputs lie between "
+            f"loss={name_of(given)!r} takes probabilities, but the model's outputs lie between "
             f"{low:.3g} and {high:.3g}; of logits, give the class with from_logits=True."
         )
     try:

@@ -280,20 +280,7 @@ class CoordinatewiseLSTM(Settings):
     def fit(self, logdir=None, *, resume=True, eval_only=False, verbose=True):
         """Trains an optimizer and compares it with tuned baselines; leaves everything in a folder.
 
-        The same call again continues an interrupted run, and only tests a finished one. The
-        trained optimizer is the preset `optimizer` in the folder.
-
-        Args:
-            logdir: the run's folder; one under `runs/` by default.
-            resume: whether a run found there may be continued.
-            eval_only: only test the best optimizer found there, or that of the preset.
-            verbose: whether to print what goes on.
-
-        Returns:
-            The content of `results.json`, a dict.
-
-        Raises:
-            UserError: of the kind that says what is wrong (`SettingError`, `DatasetError`,
-                `PresetError`, `CheckpointError`, `NonFiniteLoss`).
+        Arguments, result and errors are those of `EpisodicRecipe.fit`. The trained optimizer is
+        the preset `optimizer` in the folder.
         """
         return optimizer_run.run(self, logdir, resume, eval_only, verbose)

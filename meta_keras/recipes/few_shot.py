@@ -7,18 +7,17 @@ from typing import ClassVar
 import keras
 import tensorflow as tf
 
-from meta_keras import data, plots, presets
+from meta_keras import data, networks, plots, presets
 from meta_keras.errors import PresetError, SettingError
 from meta_keras.learners import EpisodicLearner
 from meta_keras.recipes import few_shot_data
 from meta_keras.recipes.classification import ClassificationRecipe
+from meta_keras.recipes.pictures import NATURAL, by_pictures
 from meta_keras.recipes.settings import setting, settings_of
-
-IMAGE_SHAPE = (28, 28, 1)
 
 
 class FewShotRecipe(ClassificationRecipe):
-    """A few-shot learner on characters of 28x28 pixels.
+    """A few-shot learner on small pictures: characters, or photographs in colour.
 
     Subclasses implement `new_learner`.
 
@@ -38,21 +37,53 @@ class FewShotRecipe(ClassificationRecipe):
     dataset: str = setting(
         "auto",
         "auto: omniglot if it is prepared or can be had within seconds, else the built-in glyphs. "
-        "folder: `data_dir` holds a folder of pictures for every class. sinusoid: regression on "
+        "cifar_fs, fc100: CIFAR-100 with the published lists of classes. mini_imagenet: from files "
+        "of your own in `manual_dir`. tfds:NAME: any image classification set of TFDS. folder: "
+        "`data_dir` holds a folder of pictures for every class. sinusoid: regression on "
         "sine waves, for maml, fomaml, meta_sgd, reptile and lstm, with settings of its own.",
-        choices=["auto", "omniglot", "glyphs", "folder", "sinusoid"],
+        choices=["auto", "omniglot", "glyphs", "folder", "sinusoid", *NATURAL],
     )
+    pictures: str = setting(
+        "characters",
+        "What a folder's pictures show: characters, ink on paper; or anything, in colour.",
+        choices=["characters", "photographs"],
+        cases=dict.fromkeys(NATURAL, "photographs"),
+        case_of="dataset",
+    )
+    image_size: int | None = setting(
+        None,
+        "Side of the pictures in pixels; if not given, 28 of characters, 32 of cifar_fs and fc100, "
+        "84 of other photographs.",
+        at_least=16,
+    )
+    augment: str = setting(
+        "none",
+        "What training pictures undergo at random: shifts by up to an eighth of a side and mirror "
+        "images; and other brightness, contrast and saturation.",
+        choices=["none", "crop_flip", "crop_flip_colour"],
+        cases={"photographs": "crop_flip"},
+        case_of="pictures",
+    )
+    rotations = by_pictures(True, photographs=False)
     split: str = setting(
         "random",
-        "Classes for training, validation and test: random 1100/100/423 characters; the lists of "
-        "Vinyals et al. in `split_dir`; Lake's background and evaluation alphabets.",
-        choices=["random", "vinyals", "lake"],
+        "Classes for training, validation and test: random 1100/100/423 characters, or 64/16/20 % "
+        "of the classes of photographs; the lists of Vinyals et al. in `split_dir`; Lake's "
+        "background and evaluation alphabets; the lists that were published with the data set; "
+        "your own lists of the classes' names in `split_dir`.",
+        choices=["random", "vinyals", "lake", "published", "lists"],
+        cases=dict.fromkeys(NATURAL[:3], "published"),
+        case_of="dataset",
     )
     split_dir: str | None = setting(
-        None, "Folder with train.txt, val.txt, test.txt, for split=vinyals."
+        None,
+        "Folder with train.txt, val.txt, test.txt, for split=vinyals and split=lists; the latter "
+        "is the default of photographs where this is given.",
     )
     manual_dir: str | None = setting(
-        None, "Folder with Omniglot's official zip files.", decides=False
+        None,
+        "Folder with Omniglot's official zip files, or with the pictures of mini_imagenet.",
+        decides=False,
     )
     preset: str | None = setting(None, "Start from this preset (a name or a folder).")
     mixed_precision: bool = setting(
@@ -76,6 +107,8 @@ class FewShotRecipe(ClassificationRecipe):
                 "dataset=sinusoid has settings of its own: recipes.recipe(method, "
                 "dataset='sinusoid'), or recipes.Sinusoid."
             )
+        if self.split_dir and "split" not in self.given and self.pictures == "photographs":
+            self._set("split", "lists")
         few_shot_data.check(self)
         if self.preset:
             for name in sorted(self.given):
@@ -85,6 +118,19 @@ class FewShotRecipe(ClassificationRecipe):
                         f"{name}={getattr(self, field.name)} cannot be given with preset="
                         f"{self.preset}, which brings its own."
                     )
+
+    @property
+    def image_shape(self):
+        """`(height, width, channels)` of the pictures."""
+        if self.pictures == "characters":
+            return (self.image_size or 28, self.image_size or 28, 1)
+        size = self.image_size or (32 if self.dataset in ("cifar_fs", "fc100") else 84)
+        return (size, size, 3)
+
+    @property
+    def normalization(self):
+        """The `normalization` of networks for the pictures."""
+        return networks.PHOTOGRAPHS if self.pictures == "photographs" else None
 
     @property
     def precision(self):
@@ -113,10 +159,10 @@ class FewShotRecipe(ClassificationRecipe):
             raise SettingError(
                 f"preset={self.preset} is for {learner.num_classes} classes, not nway={self.nway}."
             )
-        if learner.network.input_shape[1:] != IMAGE_SHAPE:
+        if learner.network.input_shape[1:] != self.image_shape:
             raise SettingError(
                 f"preset={self.preset} is for pictures of shape {learner.network.input_shape[1:]}, "
-                f"not {IMAGE_SHAPE}."
+                f"not {self.image_shape}, that of dataset={self.dataset}."
             )
         for name in self.chosen_for_any_weights:
             if name in self.given:
@@ -143,6 +189,15 @@ class FewShotRecipe(ClassificationRecipe):
             values["train_nway"] = self.data.train_nway
         return values
 
+    def identity(self):
+        # Runs that began when there were but characters do not tell what they are of.
+        characters = {"pictures": "characters", "augment": "none", "image_size": None}
+        return {
+            name: value
+            for name, value in super().identity().items()
+            if name not in characters or value != characters[name]
+        }
+
     def optimizer(self, updates):
         rate = self.learning_rate
         if self.decay:
@@ -161,7 +216,10 @@ class FewShotRecipe(ClassificationRecipe):
 
     def draw(self, part, **stream):
         nway = self.data.train_nway if part == "train" else self.nway
-        return data.episodes(self.data.parts[part], nway, *self.shots(part), **stream)
+        augment = self.augment if part == "train" else "none"
+        return data.episodes(
+            self.data.parts[part], nway, *self.shots(part), augment=augment, **stream
+        )
 
     def picture(self, learner, batch):
         return plots.predicted_episode_picture(learner, batch)

@@ -6,10 +6,23 @@ import numpy as np
 from absl import logging
 
 from meta_keras import data
+from meta_keras.data.splits import ROTATIONS
 from meta_keras.errors import SettingError
 from meta_keras.recipes.episodic import EpisodeData
+from meta_keras.recipes.pictures import NATURAL
 
 DRAWINGS = 20  # of a character
+
+
+CHARACTERS = ("auto", "omniglot", "glyphs")
+PICTURES = dict.fromkeys(NATURAL[:3], (600, "the pictures of a class"))
+
+
+def splits_of(dataset):
+    """The protocols that divide the classes of a data set."""
+    if dataset in CHARACTERS:
+        return "random", "vinyals", "lake"
+    return ("published", "random") if dataset in PICTURES else ("random", "lists")
 
 
 def check(recipe):
@@ -18,23 +31,42 @@ def check(recipe):
     Raises:
         SettingError: they do not fit together.
     """
-    if recipe.split == "vinyals" and not recipe.split_dir:
+    characters = recipe.pictures == "characters"
+    if recipe.dataset != "folder" and characters != (recipe.dataset in CHARACTERS):
         raise SettingError(
-            "split=vinyals needs `split_dir`, the folder with train.txt, val.txt and test.txt."
+            f"pictures={recipe.pictures} does not go with dataset={recipe.dataset}; it is for "
+            "dataset=folder."
         )
-    if recipe.dataset == "folder" and (not recipe.data_dir or recipe.split != "random"):
+    if characters and recipe.augment != "none":
         raise SettingError(
-            "dataset=folder needs `data_dir`, the folder with the class folders, and split=random."
+            f"augment={recipe.augment} is for photographs: a mirrored character is another one."
         )
+    if not characters and recipe.rotations:
+        raise SettingError(
+            f"rotations=True is for characters, not for the photographs of {recipe.dataset}: those "
+            "turned are no other classes."
+        )
+    allowed = splits_of(recipe.dataset)
+    if recipe.split not in allowed:
+        raise SettingError(
+            f"split={recipe.split} does not go with dataset={recipe.dataset}, for which it must be "
+            f"{' or '.join(allowed)}."
+        )
+    if recipe.split in ("vinyals", "lists") and not recipe.split_dir:
+        raise SettingError(
+            f"split={recipe.split} needs `split_dir`, the folder with train.txt, val.txt and "
+            "test.txt."
+        )
+    if recipe.dataset == "folder" and not recipe.data_dir:
+        raise SettingError("dataset=folder needs `data_dir`, the folder with the class folders.")
+    most, of = PICTURES.get(recipe.dataset, (DRAWINGS, "the drawings of a character"))
     for part, names in (
         ("train", "`train_kshot` (or `kshot`) plus `nquery`"),
         ("test", "`kshot` plus `test_nquery`"),
     ):
         pictures = sum(recipe.shots(part))
-        if recipe.dataset != "folder" and pictures > DRAWINGS:
-            raise SettingError(
-                f"{names} must be at most {DRAWINGS}, the drawings of a character, not {pictures}."
-            )
+        if recipe.dataset in (*CHARACTERS, *PICTURES) and pictures > most:
+            raise SettingError(f"{names} must be at most {most}, {of}, not {pictures}.")
 
 
 def load(recipe, begun_with=None):
@@ -47,40 +79,65 @@ def load(recipe, begun_with=None):
             dataset, reason = data.choose_dataset(recipe.data_dir, recipe.manual_dir)
         if dataset == "glyphs":
             logging.warning("Using the built-in data set glyphs: %s", reason)
-    if dataset == "folder":
-        needed, because = pictures_needed(recipe)
-        characters = data.load_folder(recipe.data_dir, at_least=needed, because=because)
+    size = recipe.image_shape[0]
+    if recipe.pictures == "photographs":
+        parts, total = _photographs(recipe, size)
     else:
-        characters = data.load_characters(dataset, recipe.data_dir, recipe.manual_dir)
-    try:
-        split = data.split_classes(characters, recipe.split, recipe.rotations, recipe.split_dir)
+        parts, total = _characters(recipe, dataset, size)
         if dataset == "folder" and recipe.rotations:
-            # The accuracy is to be that on the user's classes. Some look the same when turned.
-            split = data.split_classes(characters, rotations=False) | {"train": split["train"]}
             reason += "; rotations are further classes in training only"
-    except ValueError as error:
-        raise SettingError(str(error)) from error
-    train_nway = training_classes(recipe, len(split["train"]), dataset)
-    for part, classes in split.items():
+    train_nway = training_classes(recipe, len(parts["train"]), dataset)
+    for part, classes in parts.items():
         nway = train_nway if part == "train" else recipe.nway
         if nway > len(classes):
             name = "nway" if nway == recipe.nway else "train_nway"
             shares, wanted = "", ""
-            if dataset == "folder" and part != "train":
+            if dataset == "folder" and part != "train" and recipe.split == "random":
                 shares = ", 1/5 of all"
                 _, because = pictures_needed(recipe)
                 wanted = (
-                    f" The folder has {len(characters.names)} classes with enough pictures "
+                    f" The folder has {total} classes with enough pictures "
                     f"({because}); lower `{name}`, or have about {5 * nway} of them."
                 )
             raise SettingError(
                 f"{name}={nway} is more than the {len(classes)} classes of the {part} part of "
                 f"{dataset} (split={recipe.split}{shares}).{wanted}"
             )
-    parts = {part: data.gather_classes(characters, classes) for part, classes in split.items()}
     # A user's own pictures may change between two starts.
     identity = {"pictures": fingerprint(parts)} if dataset == "folder" else {}
     return EpisodeData(parts, dataset, reason, train_nway, identity)
+
+
+def _characters(recipe, dataset, size):
+    """The drawings of every part, and the number of all classes, none turned."""
+    if dataset == "folder":
+        needed, because = pictures_needed(recipe)
+        characters = data.load_folder(recipe.data_dir, size, needed, because)
+        split = {
+            part: [(c, d) for c in classes for d in ROTATIONS if d == 0 or part in turned]
+            # The accuracy is to be that on the user's classes. Some look the same when turned.
+            for turned in [("train",) if recipe.rotations else ()]
+            for part, classes in data.split_named(
+                dataset, characters.names, recipe.split, recipe.split_dir
+            ).items()
+        }
+    else:
+        characters = data.load_characters(dataset, recipe.data_dir, recipe.manual_dir, size)
+        split = data.split_classes(characters, recipe.split, recipe.rotations, recipe.split_dir)
+    parts = {part: data.gather_classes(characters, classes) for part, classes in split.items()}
+    return parts, len(characters.names)
+
+
+def _photographs(recipe, size):
+    """The `ImageClasses` of every part, and the number of all classes."""
+    needed, because = pictures_needed(recipe)
+    if recipe.dataset == "folder":
+        classes = data.load_photograph_folder(recipe.data_dir, size, needed, because)
+    else:
+        classes = data.load_photographs(recipe.dataset, recipe.data_dir, recipe.manual_dir, size)
+        classes = data.large_enough(classes, recipe.dataset, needed, because)
+    split = data.split_named(recipe.dataset, classes.names, recipe.split, recipe.split_dir)
+    return {part: classes.part(numbers) for part, numbers in split.items()}, len(classes)
 
 
 def training_classes(recipe, classes, dataset):
@@ -108,9 +165,14 @@ def pictures_needed(recipe):
 
 
 def fingerprint(parts):
-    """Names the very drawings of all parts."""
+    """Names the very pictures of all parts."""
     digest = hashlib.sha256()
-    for part, drawings in parts.items():
-        digest.update(f"{part} {drawings.shape}".encode())
-        digest.update(np.ascontiguousarray(drawings))
+    for part, classes in parts.items():
+        if isinstance(classes, data.ImageClasses):
+            digest.update(f"{part} {classes.counts.tolist()}".encode())
+            for places in classes.places:
+                digest.update(classes.images[places[places >= 0]])
+        else:
+            digest.update(f"{part} {classes.shape}".encode())
+            digest.update(np.ascontiguousarray(classes))
     return digest.hexdigest()[:16]

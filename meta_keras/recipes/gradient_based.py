@@ -5,8 +5,9 @@ import keras
 from meta_keras import learners, networks
 from meta_keras.errors import SettingError
 from meta_keras.layers import AdamCell, GatedLSTMCell, GradientDescentCell, MetaSGDCell
-from meta_keras.recipes.few_shot import IMAGE_SHAPE, FewShotRecipe
-from meta_keras.recipes.published import omniglot
+from meta_keras.recipes.few_shot import FewShotRecipe
+from meta_keras.recipes.pictures import by_pictures
+from meta_keras.recipes.published import omniglot, photographs
 from meta_keras.recipes.settings import fixed, setting
 
 
@@ -51,6 +52,12 @@ class GradientBasedRecipe(FewShotRecipe):
         "A last batch normalisation before the logits; what first-order methods learn well with.",
         brought=True,
     )
+    anil: bool = setting(
+        False,
+        "Adapt the last layer alone, the logits; the others are learned all the same (Raghu et al. "
+        "2020).",
+        brought=True,
+    )
 
     jit_compile: bool = setting(False, "Compile the whole training step with XLA.")
 
@@ -77,13 +84,14 @@ class GradientBasedRecipe(FewShotRecipe):
     def network(self):
         return networks.conv4(
             self.nway,
-            IMAGE_SHAPE,
+            self.image_shape,
             filters=self.filters,
             downsample=self.downsample,
             pools=self.pools,
             logits_initializer=self.logits_initializer,
             normalize_features=self.normalize_features,
             dtype=self.precision,
+            normalization=self.normalization,
         )
 
     def adaptation(self):
@@ -93,7 +101,12 @@ class GradientBasedRecipe(FewShotRecipe):
             "test_inner_steps": self.test_inner_steps,
             "inner_batch_size": self.inner_batch_size,
             "batch_norm": self.batch_norm,
+            "anil": self.anil,
         }
+
+    def identity(self):
+        # Runs that began before there was a choice do not tell of it.
+        return {k: v for k, v in super().identity().items() if (k, v) != ("anil", False)}
 
 
 class LSTM(GradientBasedRecipe):
@@ -103,7 +116,11 @@ class LSTM(GradientBasedRecipe):
     """
 
     name = "lstm"
+    published = (
+        photographs("mini_imagenet", "Ravi & Larochelle 2017", (43.44, 0.77), (60.60, 0.71)),
+    )
 
+    train_episodes = by_pictures(22000, photographs=60000)
     second_order: bool = setting(
         True, "Differentiate through the gradients the cell sees.", brought=True
     )
@@ -160,9 +177,12 @@ class MAML(InnerRateRecipe):
             (95.8, 0.3),
             (98.9, 0.2),
         ),
+        photographs("cifar_fs", "Bertinetto et al. 2019", (58.9, 1.9), (71.5, 1.0)),
+        photographs("fc100", "learn2learn", None, 49.0),
+        photographs("mini_imagenet", "Finn et al. 2017", (48.70, 1.84), (63.11, 0.92)),
     )
 
-    train_episodes = 30000
+    train_episodes = by_pictures(30000, photographs=60000)
     second_order: bool = fixed(True, "MAML differentiates through the inner gradients.")
 
     def new_learner(self):
@@ -191,6 +211,7 @@ class FOMAML(MAML):
             (89.4, 0.5),
             (97.9, 0.1),
         ),
+        photographs("mini_imagenet", "Finn et al. 2017", (48.07, 1.75), (63.15, 0.91)),
     )
 
     train_episodes = 24000
@@ -221,7 +242,7 @@ class MetaSGD(InnerRateRecipe):
         ),
     )
 
-    train_episodes = 30000
+    train_episodes = by_pictures(30000, photographs=60000)
     second_order: bool = setting(
         True, "Differentiate through the gradients the cell sees.", brought=True
     )
@@ -248,6 +269,7 @@ class Reptile(InnerRateRecipe):
             ("inductive", (95.39, 98.90, 88.14, 96.65)),
         )
     )  # fmt: skip
+    published += (photographs("mini_imagenet", "Nichol et al. 2018", (49.97, 0.32), (65.99, 0.58)),)
 
     train_episodes = 10000
     train_kshot = 10
@@ -260,6 +282,7 @@ class Reptile(InnerRateRecipe):
     normalize_features = True
     pools = 3
     clip_norm = None
+    anil: bool = fixed(False, "Nothing would move the weights that are not adapted.")
     inner_optimizer: str = setting(
         "sgd",
         "Reptile's steps: Adam without momentum, or plain.",

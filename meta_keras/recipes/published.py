@@ -1,13 +1,21 @@
-"""Published accuracies on Omniglot, and whether a run may be compared with them."""
+"""Published accuracies, and whether a run may be compared with them."""
 
 from typing import NamedTuple
 
+NAMES = {
+    "omniglot": "Omniglot",
+    "cifar_fs": "CIFAR-FS",
+    "fc100": "FC100",
+    "mini_imagenet": "miniImageNet",
+}
+
 
 class Published(NamedTuple):
-    """What a paper reports of a method on Omniglot, with classes rotated by 90, 180, 270 degrees.
+    """What a paper reports of a method on a data set.
 
     Attributes:
         source: where the figures stand.
+        dataset: the data set; Omniglot with classes rotated by 90, 180, 270 degrees.
         split: the split the figures belong to.
         batch_norm: its mode at test; None where the source does not say.
         figures: dict from (N, K) to `(accuracy, half width of its interval or None)` in percent.
@@ -15,17 +23,31 @@ class Published(NamedTuple):
     """
 
     source: str
+    dataset: str
     split: str
     batch_norm: str | None
     figures: dict
     remark: str = ""
 
 
+def _pairs(figures):
+    return [figure if isinstance(figure, tuple) else (figure, None) for figure in figures]
+
+
 def omniglot(source, split, batch_norm, *figures, remark=""):
     """The four columns of every paper's table: 5-way 1- and 5-shot, 20-way 1- and 5-shot."""
-    pairs = [figure if isinstance(figure, tuple) else (figure, None) for figure in figures]
-    columns = dict(zip([(5, 1), (5, 5), (20, 1), (20, 5)], pairs, strict=True))
-    return Published(source, split, batch_norm, columns, remark)
+    columns = dict(zip([(5, 1), (5, 5), (20, 1), (20, 5)], _pairs(figures), strict=True))
+    return Published(source, "omniglot", split, batch_norm, columns, remark)
+
+
+def photographs(dataset, source, *figures, remark=""):
+    """Both columns of a paper's table on its own lists of classes: 5-way 1- and 5-shot.
+
+    A column that the paper does not have is None.
+    """
+    columns = dict(zip([(5, 1), (5, 5)], _pairs(figures), strict=True))
+    columns = {task: figure for task, figure in columns.items() if figure[0] is not None}
+    return Published(source, dataset, "published", None, columns, remark)
 
 
 def compare(results, entries):
@@ -40,16 +62,21 @@ def compare(results, entries):
         or None and why there is none.
     """
     task = results["nway"], results["kshot"]
+    dataset = results["dataset"]
     if not results["kshot"]:
         return None, "zero-shot: no figure on Omniglot was published"
+    published_on = sorted({entry.dataset for entry in entries})
+    entries = [entry for entry in entries if entry.dataset == dataset]
+    if not entries and dataset != "omniglot" and published_on:
+        names = ", ".join(NAMES[name] for name in published_on)
+        return None, f"published on {names}, not on {dataset}"
     if not entries:
-        return None, "no figure on Omniglot was published"
-    if results["dataset"] != "omniglot":
-        return None, f"published on Omniglot, not on {results['dataset']}"
-    if task not in entries[0].figures:
+        return None, f"no figure on {NAMES.get(dataset, dataset)} was published"
+    with_task = [entry for entry in entries if task in entry.figures]
+    if not with_task:
         return None, f"no {task[0]}-way {task[1]}-shot figure in {entries[0].source}"
     reasons = []
-    for entry in entries:
+    for entry in with_task:
         figure = entry.figures[task]
         reason = _difference(entry, results)
         if reason is None:
@@ -62,7 +89,7 @@ def _difference(entry, results):
     """How a run's protocol differs from a published one, or None."""
     if entry.split != results["split"]:
         return f"on the split {entry.split}"
-    if not results.get("rotations", True):
+    if entry.dataset == "omniglot" and not results.get("rotations", True):
         return "with rotated classes"
     if entry.batch_norm not in (None, results["batch_norm"]):
         return f"with {entry.batch_norm} batch normalisation"

@@ -9,6 +9,7 @@ import numbers
 import os
 import types
 import typing
+from typing import NamedTuple
 
 from meta_keras.errors import SettingError
 
@@ -21,7 +22,7 @@ class Setting:
         help: a sentence or two.
         at_least, at_most: bounds, included.
         above: lower bound, not included.
-        choices: the allowed strings.
+        choices: the allowed strings; one that ends in `:NAME` allows any name after the colon.
         decides: whether it is part of a run's identity; false for where data lie and for how the
             result is tested.
         brought: whether a preset brings it along.
@@ -55,10 +56,18 @@ class Setting:
             return f"from {self.at_least} to {self.at_most}"
         return f"at least {self.at_least:g}" if self.at_least is not None else ""
 
+    def choice(self, value):
+        """The choice that a value is, `tfds:NAME` of `tfds:beans`; None if it is none."""
+        for choice in self.choices or ():
+            form = choice.removesuffix("NAME")
+            if value == choice or (form != choice and value.startswith(form) and value != form):
+                return choice
+        return None
+
     def allows(self, value):
         """Whether a finite value of the right type is within bounds."""
         if self.choices:
-            return value in self.choices
+            return self.choice(value) is not None
         if not isinstance(value, numbers.Real):
             return True
         return (
@@ -80,6 +89,14 @@ def fixed(value, help):
     return dataclasses.field(
         default=value, init=False, metadata={"setting": Setting(help, fixed=True)}
     )
+
+
+class Defaults(NamedTuple):
+    """Another default of an inherited setting, and others again by the value of another setting."""
+
+    default: object
+    case_of: str
+    cases: dict
 
 
 def kind_of(annotation):
@@ -147,7 +164,8 @@ class Settings:
     """Base of dataclasses whose fields are settings, checked when an object is made.
 
     A subclass becomes a frozen dataclass without being decorated. Naming an inherited setting with
-    another value, without an annotation, gives it another default.
+    another value, without an annotation, gives it another default, in all cases; or, with
+    `Defaults`, others in some cases.
 
     Attributes:
         name: what the user calls the class.
@@ -163,11 +181,14 @@ class Settings:
             own_default = name in vars(cls) and name not in annotations
             if own_default and "setting" in field.metadata:
                 annotations[name] = field.type
-                setattr(
-                    cls,
-                    name,
-                    dataclasses.field(default=vars(cls)[name], metadata=field.metadata),
+                new = vars(cls)[name]
+                if not isinstance(new, Defaults):
+                    new = Defaults(new, None, None)
+                about = dataclasses.replace(
+                    field.metadata["setting"], case_of=new.case_of, cases=new.cases
                 )
+                metadata = {"setting": about}
+                setattr(cls, name, dataclasses.field(default=new.default, metadata=metadata))
         cls.__annotations__ = annotations
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
         assign = cls.__init__
@@ -182,11 +203,23 @@ class Settings:
         cls.__init__ = __init__
 
     def __post_init__(self):
-        for name, (field, about) in settings_of(self).items():
+        known, found = settings_of(self), set()
+
+        def find(name):
+            if name in found:
+                return
+            found.add(name)
+            field, about = known[name]
             value = getattr(self, field.name)
             if about.cases and name not in self.given:
-                value = about.cases.get(getattr(self, about.case_of), value)
+                find(about.case_of)
+                case = getattr(self, about.case_of)
+                case = known[about.case_of][1].choice(case) or case
+                value = about.cases.get(case, value)
             self._set(field.name, checked(name, value, *kind_of(field.type), about))
+
+        for name in known:
+            find(name)
         self.check()
 
     def but(self, **settings):

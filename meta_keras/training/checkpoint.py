@@ -1,5 +1,6 @@
 """Checkpoints: a run that is killed at any moment goes on exactly."""
 
+import contextlib
 import json
 import pathlib
 import shutil
@@ -7,6 +8,7 @@ import time
 import types
 
 import keras
+from absl import logging
 
 from meta_keras import files
 from meta_keras.errors import CheckpointError
@@ -15,6 +17,7 @@ from meta_keras.training import saved_state
 
 KEPT = ("epoch", "best_epoch", "best", "seconds", "best_sha256")
 BEST_FILE = "best.keras"
+LEARNER_FILE = "learner.keras"
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -56,12 +59,12 @@ class Checkpoint(keras.callbacks.Callback):
             return None
         checkpoint = cls._read(newest, monitor)
         if checkpoint.state["best"] is not None:
-            checkpoint._check_best()
+            checkpoint._mend_best(newest)
         checkpoint._settle(newest)
         try:
-            learner = model_file.load(newest / "learner.keras", compile=True)
+            learner = model_file.load(newest / LEARNER_FILE, compile=True)
         except model_file.UnreadableModel as error:
-            raise _damaged(newest, f"learner.keras {error}") from error
+            raise _damaged(newest, f"{LEARNER_FILE} {error}") from error
         return checkpoint, learner
 
     @classmethod
@@ -90,8 +93,8 @@ class Checkpoint(keras.callbacks.Callback):
         try:
             state = saved_state.read(newest)
             digest = state.pop("sha256")
-            if with_learner and saved_state.sha256(newest / "learner.keras") != digest:
-                raise ValueError("learner.keras is not the file that was saved")
+            if with_learner and saved_state.sha256(newest / LEARNER_FILE) != digest:
+                raise ValueError(f"{LEARNER_FILE} is not the file that was saved")
             if state.pop("run", None) not in (None, _run(newest.parent)):
                 raise ValueError("it is of a run with another flags.json")
         except (OSError, ValueError) as error:
@@ -111,18 +114,45 @@ class Checkpoint(keras.callbacks.Callback):
             raise CheckpointError(f"{file} {error}. {ADVICE}") from error
 
     def _check_best(self):
-        """The file of the best weights, which is still in its checkpoint or has been moved."""
+        """The file of the best weights, which is still in its checkpoint or has been moved.
+
+        Where it is damaged or lost, the checkpoint of that epoch has the same weights, if it is
+        still there.
+        """
         inner = self.folder / saved_state.name(self.state["epoch"]) / BEST_FILE
         file = inner if inner.exists() else self.best_file
+        # Runs of version 0.1 did not write down the digest.
+        digest = self.state.get("best_sha256")
+        if file.is_file() and (digest is None or saved_state.sha256(file) == digest):
+            return file
+        of_best = self.folder / saved_state.name(self.state["best_epoch"])
+        with contextlib.suppress(CheckpointError):
+            self._read(of_best, self.monitor)
+            return of_best / LEARNER_FILE
         if not file.is_file():
             raise CheckpointError(f"There are no trained weights: {self.best_file} is missing.")
-        # Runs of version 0.1 did not write down the digest.
-        if saved_state.sha256(file) != self.state.get("best_sha256", saved_state.sha256(file)):
-            raise CheckpointError(
-                f"{file} is damaged or of another run: it is not the file that the newest "
-                f"checkpoint names. {ADVICE}"
+        raise CheckpointError(
+            f"{file} is damaged or of another run: it is not the file that the newest checkpoint "
+            f"names. {ADVICE}"
+        )
+
+    def _mend_best(self, newest):
+        """Writes the best weights anew where they are damaged but known."""
+        known = self._check_best()
+        if known.name == BEST_FILE:
+            return
+        logging.warning("%s is damaged or lost, and made anew of %s.", self.best_file, known)
+        with files.replacing(self.best_file) as part:
+            try:
+                model_file.save(model_file.load(known), part)
+            except model_file.UnreadableModel as error:
+                raise _damaged(known.parent, f"{LEARNER_FILE} {error}") from error
+            self.state["best_sha256"] = saved_state.sha256(part)
+            state = files.read_json(newest / "state.json")
+            files.write_json(
+                newest / "state.json", {**state, "best_sha256": self.state["best_sha256"]}
             )
-        return file
+        (newest / BEST_FILE).unlink(missing_ok=True)
 
     def on_train_begin(self, logs=None):
         self._began = time.monotonic() - self.state["seconds"]
@@ -166,11 +196,11 @@ class Checkpoint(keras.callbacks.Callback):
         newest = self.folder / saved_state.name(self.state["epoch"], self.state.get("updates", 0))
         with files.replacing(newest) as part:
             part.mkdir()
-            self.model.save(part / "learner.keras")
+            self.model.save(part / LEARNER_FILE)
             if is_best:
                 model_file.save(self.model, part / BEST_FILE)
                 self.state["best_sha256"] = saved_state.sha256(part / BEST_FILE)
-            digest = saved_state.sha256(part / "learner.keras")
+            digest = saved_state.sha256(part / LEARNER_FILE)
             state = {**self.state, "sha256": digest, "run": self._run}
             (part / "state.json").write_text(json.dumps(state))
         self._settle(newest)

@@ -1,16 +1,14 @@
 """What TensorBoard shows of the training of a learned optimizer."""
 
-import pathlib
-
-import keras
 import tensorflow as tf
 
 from meta_keras.metrics import mean_and_ci95
 from meta_keras.optimizers import loss_curves
+from meta_keras.training.summaries import Summaries
 from meta_keras.unroll import unroll
 
 
-class OptimizationSummaries(keras.callbacks.Callback):
+class OptimizationSummaries(Summaries):
     """Writes what the validation after every epoch of an `OptimizerTrainer` has seen.
 
     For TensorBoard, with the number of updates as the step: the meta-loss of training and
@@ -32,17 +30,13 @@ class OptimizationSummaries(keras.callbacks.Callback):
     HISTOGRAM_STEPS = (1, 10, 100)
 
     def __init__(self, logdir, problem, seeds, updates_per_epoch, baselines, draw):
-        super().__init__()
+        super().__init__(logdir)
         self.problem = problem
         self.seeds = seeds
         self.updates_per_epoch = updates_per_epoch
         self.baselines = baselines
         self.draw = draw
         self._curves = None
-        self.writers = {
-            name: tf.summary.create_file_writer(str(pathlib.Path(logdir) / name))
-            for name in ("train", "validation")
-        }
 
     def on_train_begin(self, logs=None):
         if self._curves is not None:  # Keras' fit is called a second time.
@@ -65,8 +59,7 @@ class OptimizationSummaries(keras.callbacks.Callback):
             picture = self.draw({"learned": learned, **self._curves}, self.model.horizon)
             tf.summary.image("optimizations", picture[None])
             self._write_histograms()
-        for writer in self.writers.values():
-            writer.flush()
+        self.flush()
 
     def _write_histograms(self):
         cell, seed = self.model.cell, tf.constant(self.seeds[0], tf.int64)

@@ -8,9 +8,25 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from meta_keras import files
+from meta_keras.training.tables import table_cell
 
 
-class EpisodeSummaries(keras.callbacks.Callback):
+class Summaries(keras.callbacks.Callback):
+    """A callback that writes to the folders `train` and `validation` of a run, its `writers`."""
+
+    def __init__(self, logdir):
+        super().__init__()
+        self.writers = {
+            name: tf.summary.create_file_writer(str(pathlib.Path(logdir) / name))
+            for name in ("train", "validation")
+        }
+
+    def flush(self):
+        for writer in self.writers.values():
+            writer.flush()
+
+
+class EpisodeSummaries(Summaries):
     """What TensorBoard shows of a run; the step is the number of training episodes seen.
 
     Loss and accuracy of training and validation, episodes/s, and for two fixed episodes (one of
@@ -34,15 +50,11 @@ class EpisodeSummaries(keras.callbacks.Callback):
         validation_batch,
         picture,
     ):
-        super().__init__()
+        super().__init__(logdir)
         self.picture = picture
         self.episodes_per_epoch = episodes_per_epoch
         self.train_batch = train_batch
         self.validation_batch = validation_batch
-        self.writers = {
-            name: tf.summary.create_file_writer(str(pathlib.Path(logdir) / name))
-            for name in ("train", "validation")
-        }
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began, self._updates = time.monotonic(), 0
@@ -72,8 +84,7 @@ class EpisodeSummaries(keras.callbacks.Callback):
             self._write_adaptation()
             picture = self.picture(self.model, self.validation_batch)
             tf.summary.image("episode", picture[None])
-        for writer in self.writers.values():
-            writer.flush()
+        self.flush()
 
     def _write_adaptation(self):
         scalars, histograms = self.model.adaptation_summaries(*self.validation_batch)
@@ -90,7 +101,7 @@ def write_settings(folder, values, deciding):
         folder: the run's folder, a `pathlib.Path`.
         values, deciding: dicts of settings.
     """
-    rows = [f"| {name} | {value} |" for name, value in sorted(values.items())]
+    rows = [f"| {name} | {table_cell(value)} |" for name, value in sorted(values.items())]
     parameters = {
         name: value
         for name, value in deciding.items()

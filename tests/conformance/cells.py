@@ -65,7 +65,12 @@ def ready(cell):
     """A cell, built, with weights at which every term matters."""
     cell.prepare(VARIABLES)
     cell.build_once(SIZE)
-    rng = np.random.default_rng(1)
+    return randomized(cell, scale=0.4, seed=1)
+
+
+def randomized(cell, scale=0.5, seed=0):
+    """A built cell, with weights at which every term matters."""
+    rng = np.random.default_rng(seed)
     for variable in cell.trainable_variables:
-        variable.assign(rng.normal(scale=0.4, size=variable.shape))
+        variable.assign(rng.normal(scale=scale, size=variable.shape))
     return cell

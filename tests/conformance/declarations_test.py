@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras.learners.arguments import Argument, Part
+from meta_keras.arguments import Argument, Part
 
 
 def _attributes(learner, kind):
@@ -99,7 +99,10 @@ def test_a_frozen_layer_stays_as_it_is(row, make_learner, make_batch, compiled, 
 def test_regularisers_of_weights_count(row, make_learner, make_batch, compiled):
     x, y = make_batch(2)
     learner = compiled(make_learner())
-    kernel = next(v for v in learner.network.trainable_variables if v.name == "kernel")
+    # Of the weights that are adapted, where there are some.
+    variables = getattr(learner, "flat", learner.network)
+    variables = getattr(variables, "variables" if row.num_classes else "trainable_variables")
+    kernel = next(v for v in variables if v.name == "kernel")
     plain = np.array(learner(x))
     kernel.regularizer = keras.regularizers.L2(0.5)
     logits = tf.constant(learner(x))

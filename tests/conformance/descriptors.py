@@ -13,6 +13,7 @@ import pytest
 
 from meta_keras import (
     MAML,
+    R2D2,
     LSTMMetaLearner,
     MatchingNetwork,
     MetaSGD,
@@ -224,6 +225,13 @@ GRADIENT_BASED_LEARNERS = [
         **_GRADIENT_BASED,
     ),
     Descriptor(
+        "anil",
+        _gradient_based(MAML, lambda **dtype: GradientDescentCell(0.4, **dtype), anil=True),
+        "maml",
+        transductive=True,
+        **_GRADIENT_BASED,
+    ),
+    Descriptor(
         "meta_sgd",
         _meta_sgd,
         "meta_sgd",
@@ -265,6 +273,7 @@ METRIC_LEARNERS = [
     ),
     Descriptor("relation", _relation, "relation", **_METRIC),
     Descriptor("siamese", _siamese, "siamese", **_METRIC),
+    Descriptor("r2d2", _metric(R2D2), "r2d2", **_METRIC),
     Descriptor("simple_shot", _metric(SimpleShot, temperature=0.6), "simple_shot", **_METRIC),
     Descriptor("simple_shot_base", _simple_shot_on_base, "simple_shot", **_METRIC),
 ]

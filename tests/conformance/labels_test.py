@@ -142,12 +142,33 @@ def test_in_a_step_compiled_with_xla(row, make_learner, make_batch, values):
             learner.train_on_batch(*data)
     with pytest.raises(ValueError, match="support_labels must be"):
         learner.predict(wrong, verbose=0)
+    for form in (iter([(x, y)]), _Sequence(x, y)):
+        for look in (learner.fit, learner.evaluate):
+            with pytest.raises(ValueError, match=r"looked at before a step, .*not in a"):
+                look(form)
     if row.name == "maml":  # The others' steps are traced alike.
+        for data in ((wrong, y), tf.data.Dataset.from_tensors((wrong, y))):
+            with pytest.raises(ValueError, match=r"support_labels must be .* got \[1, 2, 3\]"):
+                learner.fit(x, y, validation_data=data, verbose=0)
+        learner = make_learner()
+        learner.compile("adam", loss, jit_compile=True)
         with pytest.raises(ValueError, match=r"support_labels must be .* got \[1, 2, 3\]"):
             learner.fit(tf.data.Dataset.from_tensors((wrong, y)), verbose=0)
     _assert_untouched(learner, before, values)
     if row.name == "maml":
         learner.fit(tf.data.Dataset.from_tensors((x, y)), verbose=0)
+
+
+class _Sequence(keras.utils.PyDataset):
+    def __init__(self, *batch):
+        super().__init__()
+        self.batch = batch
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.batch
 
 
 @pytest.mark.parametrize(
@@ -174,9 +195,34 @@ def test_losses_that_compare_values_need_values(make_learner, make_batch):
         learner.train_on_batch(x, y)
     learner.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True), run_eagerly=True)
     one_hot = learner.test_on_batch(x, np.eye(3, dtype="float32")[y])
+    with pytest.raises(ValueError, match=r"query labels must be as many values .*, got \[4\]"):
+        learner.train_on_batch(x, np.eye(4, dtype="float32")[y])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     learner.compile("sgd", loss, run_eagerly=True)
     assert learner.test_on_batch(x, y) == pytest.approx(one_hot, rel=1e-5)
+    assert learner.test_on_batch(x, y[..., None]) == pytest.approx(one_hot, rel=1e-5)
+    with pytest.raises(ValueError, match=r"query labels must be classes .* got \[1, 2, 3\]"):
+        learner.train_on_batch(x, y[..., None] + 1)
+    with pytest.raises(ValueError, match=r"takes class numbers, and .* shape \(6, 3\) an episode"):
+        learner.train_on_batch(x, np.eye(3, dtype="int32")[y])
+
+
+def test_metrics_that_do_not_fit_the_labels(make_learner, make_batch):
+    x, y = make_batch()
+    learner = make_learner()
+    sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    for metric in ("binary_accuracy", keras.metrics.AUC(), keras.metrics.categorical_accuracy):
+        learner.compile("sgd", sparse, metrics=["accuracy", metric], run_eagerly=True)
+        with pytest.raises(ValueError, match="metric='.*' compares values one by one"):
+            learner.test_on_batch(x, y)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    learner.compile("sgd", loss, weighted_metrics=["sparse_categorical_accuracy"], run_eagerly=True)
+    with pytest.raises(ValueError, match="metric='sparse_categorical_accuracy' takes class numb"):
+        learner.test_on_batch(x, np.eye(3, dtype="float32")[y])
+    iou = keras.metrics.MeanIoU(3, sparse_y_pred=False)
+    metrics = ["accuracy", "sparse_top_k_categorical_accuracy", iou]
+    learner.compile("sgd", sparse, metrics=metrics, run_eagerly=True)
+    assert len(learner.test_on_batch(x, y)) == 4
 
 
 def test_weights_of_classes_are_refused_and_of_samples_obeyed(make_learner, make_batch, compiled):
@@ -191,6 +237,10 @@ def test_weights_of_classes_are_refused_and_of_samples_obeyed(make_learner, make
     assert learner.evaluate(x, y, sample_weight=weights, verbose=0)[0] == pytest.approx(
         expected, rel=1e-5
     )
+    message = r"sample_weight must be \[B\].* here \(2,\) or \(2, 6\)"
+    for wrong in (np.ones((2, 5)), np.ones((2, 6, 3)), np.ones((2, 1))):
+        with pytest.raises(ValueError, match=message):
+            learner.evaluate(x, y, sample_weight=wrong, verbose=0)
     weights = np.zeros(y.shape)
     weights[0] = 2.0
     assert learner.evaluate(x, y, sample_weight=weights, verbose=0)[0] == pytest.approx(

@@ -7,6 +7,7 @@ import pytest
 from meta_keras import layers
 from meta_keras.errors import SettingError
 from meta_keras.optimizers import LearnedOptimizer
+from tests.conformance.cells import randomized
 
 ROWS = {
     "gradient descent": lambda: layers.GradientDescentCell(0.1),
@@ -28,9 +29,7 @@ ROWS = {
 def optimizer(request):
     """The row's optimizer, its cell with weights at which every term matters."""
     optimizer = LearnedOptimizer(ROWS[request.param]())
-    rng = np.random.default_rng(0)
-    for variable in optimizer.cell.trainable_variables:
-        variable.assign(rng.normal(scale=0.5, size=variable.shape))
+    randomized(optimizer.cell)
     return optimizer
 
 

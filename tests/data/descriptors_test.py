@@ -66,7 +66,7 @@ def test_episode_is_a_pure_function_of_its_number():
 def test_too_much_is_asked_for():
     with pytest.raises(ValueError, match="nway=8"):
         zero_shot_episodes(described(1), 8, 1, seed=0, count=1)
-    with pytest.raises(ValueError, match="nquery=5 together need 6 drawings a class, there are 5"):
+    with pytest.raises(ValueError, match="nquery=5 together need 6 pictures a class, there are 5"):
         zero_shot_episodes(described(1), 2, 5, seed=0, count=1)
 
 

@@ -184,7 +184,7 @@ def test_episodes_never_draw_blank_places(classes):
         assert sorted(corners) == [101, 102]
         used.add(corners[0])
     assert used == {101, 102}
-    with pytest.raises(ValueError, match="together need 3 drawings a class, there are 2"):
+    with pytest.raises(ValueError, match="together need 3 pictures a class, there are 2"):
         episodes(drawings, 5, 1, 2, seed=0, count=1)
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import flags
 
 from experiments import compare, program
-from meta_keras.errors import SettingError
+from meta_keras.errors import OutputError, SettingError
 
 
 @pytest.fixture
@@ -208,7 +208,11 @@ def test_nothing_to_compare(run):
 
 
 def test_plot_that_cannot_be_written(write, run, tmp_path):
-    with pytest.raises(SettingError, match="cannot be written"):
-        run(write("it"), plot=tmp_path / "missing" / "plot.png")
+    with pytest.raises(SettingError, match=f"plot=.* written: {tmp_path}/no is no folder"):
+        run(write("it"), plot=tmp_path / "no" / "plot.png")
+    (tmp_path / "taken.png").mkdir()
+    with pytest.raises(OutputError, match=r"taken\.png cannot be written: ") as raised:
+        run(write("same"), plot=tmp_path / "taken.png")
+    assert str(raised.value).count("cannot be written") == 1
     with pytest.raises(flags.Error, match=r"must end in \.png"):
         run(write("other"), plot="plot.pdf")

@@ -226,6 +226,9 @@ def test_preset_goes_on_learning(preset, data, succeed, tmp_path):
 def test_damaged_best_weights(finished, copy, refuse):
     flags = [*finished[2], f"--logdir={copy}"]
     results = (copy / "results.json").read_text()
+    # As if the first validation had been the best, whose checkpoint is gone.
+    file = copy / "checkpoints" / "000003" / "state.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "best_epoch": 1}))
     (copy / "best.keras").write_bytes(b"PK nonsense")
     assert "best.keras is damaged" in refuse(few_shot, *flags)
     (copy / "best.keras").unlink()

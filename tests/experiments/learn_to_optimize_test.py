@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
-from experiments import learn_to_optimize
-from meta_keras.layers import GroupedCell
-from meta_keras.optimizers import LearnedOptimizer
+from experiments import learn_to_optimize, program
+from meta_keras.layers import AdamCell, GradientDescentCell, GroupedCell
+from meta_keras.optimizers import LearnedOptimizer, baselines
 from meta_keras.presets import preset_card
 
 TINY = [
@@ -148,12 +148,14 @@ def test_preset_is_tested_without_training(succeed, tmp_path):
     assert final["learned"] < final["SGD"]
 
 
-def test_characters_with_groups_and_a_curriculum(succeed, tmp_path, glyphs_dir):
+def test_characters_with_groups_and_a_curriculum(plain_runtime, monkeypatch, tmp_path, glyphs_dir):
+    """In this process, and with two baselines for the four of the other runs."""
+    monkeypatch.setattr(baselines, "BASELINES", {"SGD": GradientDescentCell, "Adam": AdamCell})
     arguments = [*TINY, "--optimizations=2", "--validation_interval=1", "--test_runs=2"]
     arguments += ["--problem=glyphs", f"--data_dir={glyphs_dir}", "--grouped", "--recompute"]
     arguments += ["--steps=2", "--unroll_steps=2", "--curriculum=2,4", "--test_steps=3"]
     arguments += ["--loss_weights=linear", "--random_scale=1", f"--logdir={tmp_path / 'run'}"]
-    succeed("learn_to_optimize", *arguments)
+    learn_to_optimize.main(program.parse(learn_to_optimize.define_flags, arguments))
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["problem"] == "glyphs" and results["flags"]["grouped"]
     # Optimizations of --steps are not what a curriculum consists of.

@@ -158,7 +158,7 @@ def test_gradient_path_starts_as_descent_with_momentum(make_cell):
         ({"units": (20, 0)}, r"units=\(20, 0\)"),
         ({"preprocessing": "magic"}, "'magic'"),
         ({"preprocessing": 3}, "a Preprocessing or one of .*got 3"),
-        ({"output_scale": -1}, "output_scale=-1"),
+        ({"output_scale": -1}, "output_scale must be positive, got -1"),
         ({"gradient_rate": 0, "preprocessing": "rnnprop"}, "gradient_rate must be positive.*0"),
         ({"gradient_rate": 0.1}, "gradient_rate=0.1 needs.*'log_and_sign'"),
     ],

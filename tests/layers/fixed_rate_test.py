@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras.layers import AdamCell, Cell, GradientDescentCell, NesterovCell, RMSpropCell
+from meta_keras.layers import (
+    AdamCell,
+    Cell,
+    CoordinatewiseLSTM,
+    GatedLSTMCell,
+    GradientDescentCell,
+    NesterovCell,
+    RMSpropCell,
+)
 
 CELLS = [GradientDescentCell, NesterovCell, RMSpropCell, AdamCell]
 
@@ -50,8 +58,45 @@ def test_has_no_weights(make):
 @pytest.mark.parametrize("make", CELLS)
 @pytest.mark.parametrize("learning_rate", [0, -0.1, float("nan")])
 def test_bad_learning_rate(make, learning_rate):
-    with pytest.raises(ValueError, match=f"{make.__name__}.*learning_rate={learning_rate}"):
+    with pytest.raises(ValueError, match=f"{make.__name__}: learning_rate .*, got {learning_rate}"):
         make(learning_rate=learning_rate)
+
+
+@pytest.mark.parametrize("make", CELLS)
+def test_another_rate_is_obeyed_or_refused(make):
+    """A graph holds the rate that it was made with."""
+    cell, one = make(0.1), tf.ones(1)
+
+    def step():
+        return cell(one, tf.zeros(()), one, cell.initial_state(one))[0].numpy()
+
+    cell.learning_rate = 0.2
+    np.testing.assert_array_equal(step(), make(0.2)(one, one, one, cell.initial_state(one))[0])
+    with pytest.raises(ValueError, match="learning_rate must be positive, got -1"):
+        cell.learning_rate = -1
+    tf.function(lambda: cell(one, tf.zeros(()), one, cell.initial_state(one)))()
+    with pytest.raises(ValueError, match="learning_rate=0.3 is set too late"):
+        cell.learning_rate = 0.3
+    assert cell.learning_rate == 0.2
+
+
+@pytest.mark.parametrize(
+    ("make", "changes"),
+    [
+        (AdamCell, {"beta_1": 0.5}),
+        (CoordinatewiseLSTM, {"units": (2,), "preprocessing": "none", "output_scale": 2.0}),
+        (CoordinatewiseLSTM, {"gradient_rate": 0.1}),
+        (GatedLSTMCell, {"units": 2, "p": 5.0}),
+    ],
+)
+def test_other_numbers_are_refused_once_a_graph_holds_them(make, changes):
+    cell, one = make(), tf.ones(1)
+    tf.function(lambda: cell(one, tf.zeros(()), one, cell.initial_state(one)))()
+    for name, value in changes.items():
+        before = getattr(cell, name)
+        with pytest.raises(ValueError, match=f"{name}.*make a new"):
+            setattr(cell, name, value)
+        assert getattr(cell, name) is before
 
 
 def test_a_cell_must_implement_call():

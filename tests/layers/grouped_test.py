@@ -98,7 +98,7 @@ def test_in_keras_it_is_one_rate_for_convolutions_and_one_for_the_rest(data, tmp
 def test_training_reaches_the_weights_of_every_group(problem, tmp_path):
     cells = [CoordinatewiseLSTM((3,)), CoordinatewiseLSTM((4,))]
     trainer = OptimizerTrainer(GroupedCell(cells, [is_convolution_kernel]), problem, unroll_steps=3)
-    trainer.compile(keras.optimizers.Adam(0.01))
+    trainer.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     before = [v.numpy() for v in trainer.trainable_variables]
     assert len(before) == 8
     trainer.fit(truncations(4, 6, 3), verbose=0)

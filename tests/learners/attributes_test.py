@@ -101,7 +101,7 @@ def test_a_change_by_a_callback_acts_at_once(make_network, batch):
         ("second_order", "yes", "second_order must be True or False, got 'yes'"),
         ("divide_gradient_by_batch", 3, "divide_gradient_by_batch must be True or False, got 3"),
         ("inner_loss", 3, r"inner_loss must be a keras\.losses\.Loss"),
-        ("network", None, "network cannot be replaced.*make a new learner"),
+        ("network", None, "network cannot be replaced.*make a new one"),
         ("cell", None, "cell cannot be replaced"),
     ],
 )

@@ -12,6 +12,18 @@ from meta_keras.layers import GradientDescentCell
 MSE = keras.losses.MeanSquaredError
 
 
+class Own(keras.losses.Loss):
+    """Of the user's; it would broadcast [S] against [S, 1]."""
+
+    def call(self, y_true, y_pred):
+        return (y_true - y_pred) ** 2
+
+
+class Called(keras.losses.Loss):
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return 0.0
+
+
 def _maml(network, rate=0.3, steps=1, loss=None):
     cell = GradientDescentCell(rate, dtype="float64")
     return MAML(network, cell, steps, inner_loss=loss or MSE(), dtype="float64")
@@ -154,7 +166,7 @@ def test_adapt_save_and_load(tmp_path):
     assert learner.num_classes is None
     regressor = learner.adapt(x["support_images"][1], x["support_labels"][1])
     np.testing.assert_allclose(regressor(x["query_images"][1]), learner(x)[1], rtol=1e-6)
-    learner.compile("adam", "mse")
+    learner.compile("adam", "mse", jit_compile=False)
     learner.fit(x, y, verbose=0)
     learner.save(tmp_path / "learner.keras")
     loaded = keras.models.load_model(tmp_path / "learner.keras")
@@ -177,11 +189,92 @@ def test_a_sum_is_a_sum():
         (MSE(reduction=None), "must give one number"),
         (lambda y, p: 0.0, r"must be a keras\.losses\.Loss"),
         (3, r"must be a keras\.losses\.Loss"),
+        (MSE, r"must be a keras\.losses\.Loss"),
+        ("mean_squared_mistake", "or the name of one of Keras', got 'mean_squared_mistake'"),
+        (Called(), "must say what it is in `call`"),
+        (MSE(dtype="float16"), "has dtype='float16', and the learner computes in float32"),
+        (
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=1),
+            "has ignore_class=1",
+        ),
     ],
 )
 def test_other_losses_are_refused(loss, message):
     with pytest.raises(ValueError, match=f"MAML: inner_loss.*{message}"):
         MAML(_network(), inner_loss=loss)
+
+
+@pytest.mark.parametrize("name", ["mse", "MSE", "mean_squared_error", "MeanSquaredError", "Huber"])
+def test_every_name_of_a_loss(name):
+    loss = MAML(_network(), inner_loss=name).inner_loss
+    assert isinstance(loss, keras.losses.Huber if name == "Huber" else MSE)
+    assert isinstance(
+        MAML(_network(), inner_loss=keras.losses.kl_divergence).inner_loss,
+        keras.losses.KLDivergence,
+    )
+
+
+@pytest.mark.parametrize("loss", [MSE(), "mae", Own()])
+def test_one_output_with_and_without_a_last_axis(loss):
+    x, _ = _batch()
+    learner = _maml(_network(), loss=loss)
+    flat = {**x, "support_labels": x["support_labels"][..., 0]}
+    np.testing.assert_allclose(learner(flat), learner(x), rtol=1e-9)
+    scalars = [learner.adaptation_summaries(x, y)[0] for y in (np.ones((2, 5)), np.ones((2, 5, 1)))]
+    assert scalars[0] == scalars[1]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "shape"), [(1, (2, 4, 3)), (4, (2, 4)), (3, (2, 4, 1)), (3, (2, 4, 3, 1))]
+)
+def test_targets_of_another_shape_are_not_broadcast(outputs, shape):
+    """Four support pictures of four outputs included, whose errors would be those of a table."""
+    x, y = _batch(outputs)
+    learner = MAML(_network(outputs, "float32"), inner_loss=MSE())
+    learner.compile("sgd", "mse", run_eagerly=True)
+    message = r"must be as many values as there are outputs for a picture, got"
+    wrong = {**x, "support_labels": np.ones(shape)}
+    for use in (learner, lambda x: learner.fit(x, y, verbose=0)):
+        with pytest.raises(ValueError, match=f"MAML: support_labels {message}"):
+            use(wrong)
+    with pytest.raises(ValueError, match=f"MAML: support_labels {message}"):
+        learner.adapt(x["support_images"][0], np.ones(shape[1:]))
+    targets = np.ones((2, 5, *shape[2:]))
+    with pytest.raises(ValueError, match=f"MAML: query labels {message}"):
+        learner.fit(x, targets, verbose=0)
+
+
+def test_targets_of_another_rank_later():
+    """A step whose shapes Keras has relaxed says what to do."""
+    x, y = _batch()
+    learner = MAML(_network(dtype="float32"), inner_loss=MSE())
+    learner.compile("sgd", "mse", jit_compile=False)
+    learner.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match="another number of axes than before: call `compile` aga"):
+        learner.fit(x, y[..., 0], verbose=0)
+    learner.compile("sgd", "mse", jit_compile=False)
+    learner.fit(x, y[..., 0], verbose=0)
+
+
+def test_a_loss_that_is_set_later_is_checked_as_at_first():
+    logits = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+    crossentropy = keras.losses.SparseCategoricalCrossentropy
+    message = "gives no probabilities, which inner_loss='sparse_categorical_crossentropy' takes"
+    with pytest.raises(ValueError, match=message):
+        MAML(logits, inner_loss=crossentropy())
+    learner = MAML(logits)
+    learner.compile("adam", crossentropy(from_logits=True))
+    with pytest.raises(ValueError, match=message):
+        learner.inner_loss = crossentropy()
+    assert learner.from_logits
+    sigmoid = keras.Sequential([*logits.layers, keras.layers.Activation("sigmoid")])
+    sigmoid.build((None, 6))
+    with pytest.raises(ValueError, match="gives probabilities, and the inner loss takes logits"):
+        MAML(sigmoid, inner_loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    learner = MAML(sigmoid, inner_loss="mse")
+    learner.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
+    with pytest.raises(ValueError, match="takes logits, and the outputs are probabilities"):
+        learner.inner_loss = "binary_crossentropy"
 
 
 def test_float_targets_need_an_inner_loss():
@@ -228,7 +321,8 @@ def test_sinusoids_are_learned(method):
         cell = {"cell": GradientDescentCell(0.01)}
     steps = 5 if method is Reptile else 1
     learner = method(networks.dense_network(1), inner_steps=steps, inner_loss=MSE(), **cell)
-    learner.compile(keras.optimizers.Adam(3e-3 if method is Reptile else 1e-2), "mse")
+    optimizer = keras.optimizers.Adam(3e-3 if method is Reptile else 1e-2)
+    learner.compile(optimizer, "mse", jit_compile=False)
     learner.fit(sinusoids(seed=0, count=4000, meta_batch=5), verbose=0)
     test = sinusoids(nquery=50, seed=1, count=50, meta_batch=10)
     error = learner.evaluate(test, verbose=0)

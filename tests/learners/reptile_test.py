@@ -89,6 +89,28 @@ def test_query_pictures_do_not_train(make_learner, make_episodes):
     np.testing.assert_array_equal(*(learner.flat.parameters() for learner in learners))
 
 
+def test_weights_of_episodes_weigh_the_moves(make_learner, make_episodes, expected):
+    """theta + epsilon (1/n) sum_i w_i (theta~_i - theta), of single episodes' moves."""
+    x, y = make_episodes(2, kshot=4)
+    learner = make_learner()
+    learner.run_eagerly = True
+    moves = []
+    for n in range(2):
+        alone = {name: part[n : n + 1] for name, part in x.items()}
+        before, after, _ = expected(learner, alone, y[n : n + 1], _descent_step)
+        moves.append(after - before)
+    learner.train_on_batch(x, y, sample_weight=np.array([0.5, 2.0]))
+    after = before + (0.5 * moves[0] + 2.0 * moves[1]) / 2
+    np.testing.assert_allclose(learner.flat.parameters(), after, rtol=1e-8, atol=1e-11)
+    with pytest.raises(ValueError, match=r"sample_weight must be \[B\], of episodes"):
+        learner.train_on_batch(x, y, sample_weight=np.ones(y.shape))
+
+
+def test_weights_of_losses_are_refused(make_learner):
+    with pytest.raises(ValueError, match=r"Reptile: loss_weights=\[2.0\] has no meaning"):
+        make_learner().compile("sgd", "mse", loss_weights=[2.0])
+
+
 def test_unknown_batch_size(make_learner, make_episodes):
     x, y = make_episodes(2)
     static, dynamic = make_learner(), make_learner()

@@ -56,6 +56,16 @@ def test_feature_maps_are_averaged(make_file, pictures):
     np.testing.assert_allclose(load_backbone(str(path))(pictures), expected, rtol=1e-4)
 
 
+def test_mirror_images_count_half(make_file, pictures, tmp_path):
+    path, network = make_file(layers.Conv2D(4, 3))
+    backbone = load_backbone(path, mirror=True)
+    backbone.save(tmp_path / "backbone.keras")
+    views = [np.mean(network(255 * x), axis=(1, 2)) for x in (pictures, pictures[:, :, ::-1])]
+    assert np.abs(views[0] - views[1]).max() > 1e-2
+    for one in (backbone, keras.models.load_model(tmp_path / "backbone.keras")):
+        np.testing.assert_allclose(one(pictures), np.mean(views, axis=0), rtol=1e-4)
+
+
 def test_pictures_of_another_size_and_in_grey(make_file):
     path, _ = make_file(layers.Flatten())
     ones = np.full((1, 4, 4, 1), 0.2, "float32")

@@ -37,6 +37,9 @@ def test_training_and_test_optimizations_never_meet():
     assert min(training) >= 0 and len(set(training)) == 10
     with pytest.raises(SettingError, match="stream='training' must be one of validation"):
         seeds("training", 1)
+    for count in (-1, 1_000_001):
+        with pytest.raises(SettingError, match=f"count={count} must be from 0 to 1,000,000"):
+            seeds("test", count)
 
 
 def test_the_rate_is_the_best_of_the_grid():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras.layers import GradientDescentCell, NesterovCell
+from meta_keras.errors import SettingError
+from meta_keras.layers import CoordinatewiseLSTM, GradientDescentCell, NesterovCell
 from meta_keras.metrics import mean_and_ci95
 from meta_keras.optimizers import MeanCurve, loss_curves
 from meta_keras.problems import Quadratic
@@ -56,3 +57,10 @@ def test_mean_curve_is_mean_and_interval():
     metric.update_state(curves[0])
     np.testing.assert_array_equal(metric.mean, curves[0])
     np.testing.assert_array_equal(metric.ci95, np.zeros(3))
+
+
+def test_rates_of_a_cell_without_one_are_refused():
+    cell = CoordinatewiseLSTM((2,))
+    with pytest.raises(SettingError, match=r"learning_rates=\[0.1\].* has no learning rate"):
+        loss_curves(cell, Quadratic(dimensions=2, batch=1), [1], 2, learning_rates=[0.1])
+    assert not hasattr(cell, "learning_rate")

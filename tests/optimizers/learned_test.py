@@ -19,6 +19,7 @@ from meta_keras.networks import conv4
 from meta_keras.optimizers import LearnedOptimizer
 from meta_keras.presets import PresetError
 from meta_keras.unroll import unroll
+from tests.conformance.cells import randomized
 from tests.policy import global_policy
 
 
@@ -26,12 +27,8 @@ from tests.policy import global_policy
 def cell():
     """A cell whose weights are not those it starts with."""
     cell = CoordinatewiseLSTM((4,), "rnnprop", output_scale=0.05)
-    cell.build((None,))
-    cell.built = True
-    rng = np.random.default_rng(0)
-    for variable in cell.trainable_variables:
-        variable.assign(rng.normal(scale=0.5, size=variable.shape))
-    return cell
+    cell.build_once()
+    return randomized(cell)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from meta_keras.errors import SettingError
-from meta_keras.layers import AdamCell, CoordinatewiseLSTM, GatedLSTMCell, GradientDescentCell
+from meta_keras.layers import AdamCell, Cell, CoordinatewiseLSTM, GatedLSTMCell, GradientDescentCell
 from meta_keras.optimizers import OptimizerTrainer, loss_curves, truncations
 from meta_keras.optimizers import validation_optimizations as validation
 from meta_keras.problems import CharacterClassification, ModelProblem, Quadratic, RandomlyScaled
@@ -30,7 +30,9 @@ def _trainer(rate=0.0, optimizer=None, problem=PROBLEM, run_eagerly=True, **kwar
     for variable in cell.trainable_variables:
         variable.assign(np.random.default_rng(1).normal(scale=0.5, size=variable.shape))
     trainer = OptimizerTrainer(cell, problem, **{"unroll_steps": 2, "horizon": 3, **kwargs})
-    trainer.compile(optimizer or keras.optimizers.SGD(rate), run_eagerly=run_eagerly)
+    trainer.compile(
+        optimizer or keras.optimizers.SGD(rate), run_eagerly=run_eagerly, jit_compile=False
+    )
     return trainer
 
 
@@ -106,15 +108,19 @@ def test_a_frozen_weight_stays():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("unroll_steps", 0, "unroll_steps=0 must be a positive integer"),
-        ("second_order", "no", "second_order='no' must be True or False"),
-        ("recompute", 2, "recompute=2 must be True or False"),
-        ("loss_weights", [-1.0], r"loss_weights=\[-1.0\] must not be negative"),
-        ("problem", Quadratic(dimensions=5), "problem=.* must have 6 parameters, not 640"),
-        ("validation_problem", Quadratic(dimensions=5), "validation_problem=.* 6 parameters"),
-        ("horizon", 2.5, "horizon=2.5 must be a positive integer"),
-        ("size", 7, "size=7 is set too late"),
-        ("cell", CoordinatewiseLSTM((3,)), "cell=.* is set too late"),
+        ("unroll_steps", 0, "unroll_steps must be a positive integer, got 0"),
+        ("second_order", "no", "second_order must be True or False, got 'no'"),
+        ("recompute", 2, "recompute must be True or False, got 2"),
+        ("loss_weights", [-1.0], r"loss_weights must not be negative.*got \[-1.0\]"),
+        ("problem", Quadratic(dimensions=5), "problem must have 6 parameters, not 640, got <"),
+        (
+            "validation_problem",
+            Quadratic(dimensions=5),
+            "validation_problem must have 6",
+        ),
+        ("horizon", 2.5, "horizon must be a positive integer, got 2.5"),
+        ("size", 7, "size cannot be replaced"),
+        ("cell", CoordinatewiseLSTM((3,)), "cell cannot be replaced.*make a new one"),
     ],
 )
 def test_bad_settings_are_refused_later_too(name, value, message):
@@ -159,6 +165,46 @@ def test_cells_that_cannot_be_trained():
             trainer.fit(truncations(1, 20, trainer.unroll_steps), verbose=0)
     with pytest.raises(SettingError, match="dtype='float64' must be that of the cell, float32"):
         OptimizerTrainer(CoordinatewiseLSTM(), PROBLEM, dtype="float64")
+
+
+class Scaled(Cell):
+    """Gradient descent with a learned rate, and what a layer may declare beyond its output."""
+
+    def __init__(self, adds=False, **kwargs):
+        super().__init__(**kwargs)
+        self.adds = adds
+
+    def build(self, shape):
+        self.rate = self.add_weight(shape=(), initializer="ones", regularizer="l2")
+
+    def initial_state(self, parameters):
+        return ()
+
+    def call(self, gradient, loss, parameters, state):
+        if self.adds:
+            self.add_loss(tf.reduce_mean(gradient))
+        return parameters - 0.1 * self.rate * gradient, state
+
+
+def test_regularisers_of_the_cell_count():
+    """0.01 r^2 more for the loss, and 0.02 r for the gradient."""
+    found = []
+    for strength in (0.0, 0.01):
+        trainer = OptimizerTrainer(Scaled(), PROBLEM, unroll_steps=2)
+        trainer.cell.rate.regularizer = keras.regularizers.L2(strength)
+        trainer.compile(keras.optimizers.SGD(1.0), run_eagerly=True)
+        loss, (rate,) = _fit(trainer)
+        found.append((loss, float(rate)))
+    (loss, rate), (penalised_loss, penalised_rate) = found
+    assert penalised_loss - loss == pytest.approx(0.01, rel=1e-3)
+    assert penalised_rate - rate == pytest.approx(-0.02, rel=1e-3)
+
+
+def test_losses_of_a_cells_activations_are_refused():
+    trainer = OptimizerTrainer(Scaled(adds=True, name="mine"), PROBLEM, unroll_steps=2)
+    trainer.compile("sgd", run_eagerly=True)
+    with pytest.raises(SettingError, match="layer 'mine' of the cell adds a loss"):
+        _fit(trainer)
 
 
 @pytest.mark.parametrize(

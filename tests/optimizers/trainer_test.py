@@ -97,7 +97,7 @@ def test_meta_gradient_against_finite_differences(second_order, preprocessing, o
 
 def _trainer(problem):
     trainer = OptimizerTrainer(_cell("float32"), problem, unroll_steps=5)
-    trainer.compile(keras.optimizers.SGD(0.0))
+    trainer.compile(keras.optimizers.SGD(0.0), jit_compile=False)
     return trainer
 
 
@@ -145,7 +145,7 @@ def test_it_learns_to_optimize():
     problem = Quadratic(dimensions=2, batch=8)
     cell = CoordinatewiseLSTM((8,), preprocessing="none")
     trainer = OptimizerTrainer(cell, problem, unroll_steps=10)
-    trainer.compile(keras.optimizers.Adam(0.01))
+    trainer.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     seeds = range(10**6, 10**6 + 5)
     before = loss_curves(cell, problem, seeds, steps=20)[:, -1].mean()
     trainer.fit(truncations(200, 20, 10), verbose=0)
@@ -170,7 +170,7 @@ def test_saved_training_goes_on_exactly(tmp_path):
             loss_weights=range(1, 16),
             recompute=True,
         )
-        trainer.compile(keras.optimizers.Adam(0.01))
+        trainer.compile(keras.optimizers.Adam(0.01), jit_compile=False)
         return trainer
 
     expected = fit(new(), 8, 0)
@@ -191,13 +191,13 @@ def test_config_can_be_read_twice():
 
 def test_training_needs_a_problem_that_fits():
     trainer = OptimizerTrainer.from_config(_trainer(Quadratic(dimensions=2, batch=3)).get_config())
-    trainer.compile("sgd")
+    trainer.compile("sgd", jit_compile=False)
     with pytest.raises(ValueError, match=r"problem=None.*set its attribute \.problem"):
         trainer.fit(truncations(1, 20, 5), verbose=0)
     problem = Quadratic(dimensions=2, batch=3)
     problem.second_order = False
     trainer = OptimizerTrainer(_cell("float32"), problem, unroll_steps=5, second_order=True)
-    trainer.compile("sgd")
+    trainer.compile("sgd", jit_compile=False)
     with pytest.raises(ValueError, match="second_order=True needs a problem"):
         trainer.fit(truncations(1, 20, 5), verbose=0)
 
@@ -206,7 +206,7 @@ def test_loss_weights_follow_the_step_of_the_optimization():
     problem, weights = Quadratic(dimensions=3, batch=4), [1.0, 2.0, 3.0, 4.0]
     cell = _cell("float32")
     trainer = OptimizerTrainer(cell, problem, unroll_steps=2, loss_weights=weights)
-    trainer.compile(keras.optimizers.SGD(0.0))
+    trainer.compile(keras.optimizers.SGD(0.0), jit_compile=False)
     losses = [
         trainer.fit(truncations(1, 4, 2, start=start), verbose=0).history["loss"][0]
         for start in range(2)
@@ -219,15 +219,24 @@ def test_loss_weights_follow_the_step_of_the_optimization():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"unroll_steps": 0}, "unroll_steps=0 must be a positive integer"),
-        ({"horizon": 1.5}, "horizon=1.5 must be a positive integer"),
+        ({"unroll_steps": 0}, "unroll_steps must be a positive integer, got 0"),
+        ({"horizon": 1.5}, "horizon must be a positive integer, got 1.5"),
         ({"problem": None}, "a problem is needed"),
-        ({"loss_weights": []}, r"loss_weights=\[\]"),
-        ({"loss_weights": [1.0, -1.0]}, r"loss_weights=\[1.0, -1.0\]"),
-        ({"loss_weights": [0.0, 0.0]}, r"loss_weights=\[0.0, 0.0\]"),
+        ({"problem": None, "size": 0}, "size must be a positive integer, got 0"),
+        ({"problem": None, "size": 6.5}, "size must be a positive integer, got 6.5"),
+        ({"loss_weights": []}, r"loss_weights must not be .* got \[\]"),
+        ({"loss_weights": [1.0, -1.0]}, r"loss_weights must not be .* got \[1.0, -1.0\]"),
+        ({"loss_weights": [0.0, 0.0]}, r"loss_weights must not be .* got \[0.0, 0.0\]"),
     ],
 )
 def test_bad_arguments(change, message):
     arguments = {"problem": Quadratic(dimensions=2, batch=1), **change}
     with pytest.raises(SettingError, match=f"OptimizerTrainer: {message}"):
         OptimizerTrainer(_cell(), **arguments)
+
+
+def test_several_replicas_are_refused(monkeypatch):
+    strategy = type("Strategy", (), {"num_replicas_in_sync": 2})
+    monkeypatch.setattr(OptimizerTrainer, "distribute_strategy", strategy)
+    with pytest.raises(SettingError, match="one replica only.* has 2"):
+        OptimizerTrainer(CoordinatewiseLSTM((2,)), Quadratic(dimensions=2, batch=2)).compile()

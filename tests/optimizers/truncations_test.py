@@ -34,9 +34,15 @@ def test_validation_optimizations():
     [
         ((1, 100, 30), "steps=100 must be a positive multiple of unroll_steps=30"),
         ((1, [20, 0], 20), "steps=0"),
+        ((1, 20, 0), "multiple of unroll_steps=0, a positive number"),
         ((2, [20, 40, 60], 20), "3 horizons are more than the 2 truncations"),
     ],
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(SettingError, match=message):
         truncations(*arguments)
+
+
+def test_nothing_to_validate_on():
+    with pytest.raises(SettingError, match="there must be an optimization at least"):
+        validation_optimizations([])

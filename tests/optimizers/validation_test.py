@@ -24,7 +24,7 @@ def _trainer(problem, **kwargs):
     keras.utils.set_random_seed(0)
     cell = CoordinatewiseLSTM((4,), "rnnprop")
     trainer = OptimizerTrainer(cell, problem, unroll_steps=5, horizon=HORIZON, **kwargs)
-    trainer.compile(keras.optimizers.Adam(0.01))
+    trainer.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     return trainer
 
 

@@ -203,6 +203,8 @@ def test_masks_are_heeded_by_the_loss():
         ("nonsense", Y, "loss='nonsense'"),
         (None, Y, "loss=None must be"),
         ("binary_crossentropy", (Y > 0) * 1, "probabilities, but .*from_logits=True"),
+        (keras.losses.BinaryCrossentropy(), (Y > 0) * 1, "probabilities, but .*from_logits=True"),
+        (keras.losses.binary_crossentropy, (Y > 0) * 1, "probabilities, but .*from_logits=True"),
         ("mse", np.ones((6, 2, 5)), r"y float64 \(4, 2, 5\) and outputs \(4, 1\)"),
         ("mse", np.array(["a"] * 6), "one array of numbers each, y is a string"),
         ("mse", {"a": Y}, "one array of numbers each, y is a dict"),

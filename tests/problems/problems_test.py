@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from meta_keras.errors import DatasetError
 from meta_keras.problems import CharacterClassification, ModelProblem, Quadratic, mnist_mlp
 
 
@@ -201,3 +202,19 @@ def test_mnist_network(omniglot_dir):
     np.testing.assert_allclose(problem.loss(start, _seed(0), _seed(0)), np.log(10), rtol=0.05)
     wide = mnist_mlp(omniglot_dir, units=(40, 20), activation="relu")
     assert wide.size == 784 * 40 + 40 + 40 * 20 + 20 + 20 * 10 + 10
+
+
+@pytest.mark.parametrize("damaged", ["dataset_info.json", "mnist-train.tfrecord-00000-of-00001"])
+def test_damaged_mnist_is_named(tmp_path, omniglot_dir, damaged):
+    prepared = pathlib.Path(omniglot_dir) / "mnist" / "3.0.1"
+    if not prepared.is_dir():
+        pytest.skip("MNIST is not prepared beside Omniglot")
+    folder = tmp_path / "mnist" / "3.0.1"
+    folder.mkdir(parents=True)
+    for file in prepared.iterdir():
+        (folder / file.name).symlink_to(file)
+    (folder / damaged).unlink()
+    with open(prepared / damaged, "rb") as whole:
+        (folder / damaged).write_bytes(whole.read(700))
+    with pytest.raises(DatasetError, match=f"mnist.* in {tmp_path}.* (damaged|cannot be opened)"):
+        mnist_mlp(str(tmp_path))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from meta_keras import problems, recipes
+from meta_keras.layers import AdamCell, GradientDescentCell
 from meta_keras.optimizers import baselines
 from meta_keras.recipes import optimizer_run
 
@@ -143,6 +144,7 @@ def test_transfer_set_of_mnist(plain_runtime, omniglot_dir, tmp_path, monkeypatc
         return tuned(*arguments[:4], rates=[0.1, 1.0])
 
     monkeypatch.setattr(baselines, "tuned_baselines", two_rates_instead_of_thirteen)
+    monkeypatch.setattr(baselines, "BASELINES", {"SGD": GradientDescentCell, "Adam": AdamCell})
     keras.utils.set_random_seed(0)
     recipe = recipes.recipe(
         "coordinatewise_lstm", **TINY, problem="mnist", generalize=True, generalize_runs=2,
@@ -152,6 +154,6 @@ def test_transfer_set_of_mnist(plain_runtime, omniglot_dir, tmp_path, monkeypatc
     assert list(found) == ["two hidden layers", "ReLU"]
     for result in found.values():
         assert (result["steps"], result["runs"]) == (4, 2)
-        assert list(result["optimizers"]) == ["learned", "SGD", "Nesterov", "RMSprop", "Adam"]
+        assert list(result["optimizers"]) == ["learned", "SGD", "Adam"]
     assert capsys.readouterr().out.count("Not trained for: ") == 2
     assert (tmp_path / "run" / "generalization.png").read_bytes()[:4] == b"\x89PNG"

@@ -99,7 +99,7 @@ def test_trains_tests_and_notices_other_pictures(make, classes, plain_runtime, e
 def test_bad_settings(make):
     with pytest.raises(SettingError, match="needs `data_dir`"):
         make(data_dir=None)
-    with pytest.raises(SettingError, match="split=random"):
+    with pytest.raises(SettingError, match="must be random or lists"):
         make(split="lake")
     with pytest.raises(SettingError, match=r"nway=4 is more than the 3 classes.*1/5 of") as error:
         make(nway=4).data  # noqa: B018

@@ -11,7 +11,7 @@ from meta_keras.layers import AdamCell, GradientDescentCell
 FEW_SHOT = recipes.few_shot_names()
 EPISODIC = [*FEW_SHOT, "zero_shot"]
 GRADIENT_BASED = ["lstm", "maml", "fomaml", "meta_sgd", "reptile"]
-METHODS = [*GRADIENT_BASED, "prototypical", "matching", "relation", "siamese"]
+METHODS = [*GRADIENT_BASED, "prototypical", "matching", "relation", "siamese", "r2d2"]
 
 
 def test_names():
@@ -71,6 +71,8 @@ def test_unknown_method():
         ("maml", {"second_order": True}),
         ("fomaml", {"second_order": True}),
         ("meta_sgd", {"inner_optimizer": "sgd"}),
+        ("reptile", {"anil": True}),
+        ("prototypical", {"ridge": 0.1}),
         ("reptile", {"divide_gradient_by_batch": True}),
         ("maml", {"temperature": 0.1}),
         ("prototypical", {"inner_steps": 2}),

@@ -96,6 +96,34 @@ def test_missing_best_weights_are_missed_before_the_training(run):
         Checkpoint.resume(run / "checkpoints")
 
 
+@pytest.mark.parametrize("damage", ["noise", "lost", "before it was moved"])
+def test_damaged_best_weights_are_those_of_the_checkpoint(model, tmp_path, damage, monkeypatch):
+    """As long as the checkpoint of the best epoch is there."""
+    if damage == "before it was moved":
+        monkeypatch.setattr(Checkpoint, "_settle", lambda *_: None)
+    checkpoint = save(tmp_path, model, [0.5, 0.9])
+    file = tmp_path / "best.keras"
+    if damage == "before it was moved":
+        monkeypatch.undo()
+        file = checkpoint.folder / "000002" / "best.keras"
+    if damage == "lost":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-9])
+    learner, _ = Checkpoint.trained(checkpoint.folder)
+    assert learner.layers[0].bias.numpy()[0] == 2.0 and not learner.compiled
+    checkpoint, model = Checkpoint.resume(checkpoint.folder)
+    assert names(tmp_path) == ["000002"]
+    checkpoint.set_model(model)
+    checkpoint.on_train_begin()
+    model.layers[0].bias.assign(np.full(50, 3.0))
+    checkpoint.on_epoch_end(2, {"val_accuracy": 0.7})
+    for learner in (Checkpoint.trained(checkpoint.folder)[0], checkpoint.load_best()):
+        assert learner.layers[0].bias.numpy()[0] == 2.0
+    with zipfile.ZipFile(tmp_path / "best.keras") as archive:
+        assert b"optimizer" not in archive.read("model.weights.h5")
+
+
 def test_a_run_of_an_older_version_goes_on(run):
     state = json.loads(state_file(run).read_text())
     old = ("epoch", "best_epoch", "best", "seconds", "sha256")

@@ -45,7 +45,7 @@ def test_events(tmp_path):
         return np.zeros((4, 5, 3), "uint8")
 
     trainer = OptimizerTrainer(CoordinatewiseLSTM((4,)), problem, unroll_steps=5, horizon=10)
-    trainer.compile(keras.optimizers.Adam(0.01))
+    trainer.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     summaries = OptimizationSummaries(
         tmp_path, problem, RUNS, 2, {"SGD": GradientDescentCell(0.1)}, draw
     )

@@ -1,0 +1,113 @@
+"""Tests of ANIL: only the head is adapted, and all of the network is learned."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from meta_keras import MAML, LSTMMetaLearner, MetaSGD, Reptile
+from meta_keras.functional import FlatNetwork, head_of
+from meta_keras.layers import GatedLSTMCell, GradientDescentCell, MetaSGDCell
+
+RATE, STEP = 0.4, 1e-5
+
+
+@pytest.fixture
+def make_learner(make_network):
+    def make(inner_steps=2, second_order=True, **kwargs):
+        network, cell = make_network(**kwargs), GradientDescentCell(RATE, dtype="float64")
+        return MAML(network, cell, inner_steps, second_order, anil=True, dtype="float64")
+
+    return make
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def features_of(network, images):
+    """What enters the logits, with the statistics of the batch."""
+    inner = keras.Model(network.inputs, network.layers[-1].input)
+    return np.array(inner(images, training=True))
+
+
+def adapted_logits(network, x, steps):
+    """Plain gradient descent of softmax regression on features that stay, in NumPy."""
+    support, query = (features_of(network, x[k][0]) for k in ("support_images", "query_images"))
+    labels = np.eye(3)[x["support_labels"][0]]
+    kernel, bias = network.layers[-1].get_weights()
+    for _ in range(steps):
+        error = (softmax(support @ kernel + bias) - labels) / len(support)
+        kernel, bias = kernel - RATE * support.T @ error, bias - RATE * error.sum(axis=0)
+    return query @ kernel + bias
+
+
+def query_loss(logits, y):
+    return -np.mean(np.log(softmax(logits)[np.arange(len(y)), y]))
+
+
+def test_inner_loop_is_softmax_regression_on_fixed_features(make_learner, make_episodes):
+    x, _ = make_episodes()
+    learner = make_learner()
+    expected = adapted_logits(learner.network, x, steps=2)
+    np.testing.assert_allclose(learner(x, training=True)[0], expected, rtol=1e-9)
+    assert learner.flat.size == sum(v.numpy().size for v in learner.network.layers[-1].weights)
+
+
+def test_meta_gradient(make_learner, make_episodes):
+    """Of every weight, the body's through the inner steps too, against central differences."""
+    x, y = make_episodes()
+    learner = make_learner()
+    variables = learner.network.trainable_variables
+    assert len(variables) == len(learner.trainable_variables)
+    with tf.GradientTape() as tape:
+        logits = learner(x, training=True)[0]
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y[0], logits))
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        before = variable.numpy()
+        numerical = np.zeros_like(before)
+        for index in np.ndindex(before.shape):
+            ends = []
+            for step in (STEP, -STEP):
+                moved = np.array(before)
+                moved[index] += step
+                variable.assign(moved)
+                ends.append(query_loss(adapted_logits(learner.network, x, steps=2), y[0]))
+            numerical[index] = (ends[0] - ends[1]) / (2 * STEP)
+        variable.assign(before)
+        np.testing.assert_allclose(gradient, numerical, rtol=1e-5, atol=1e-8)
+
+
+def test_adapt_changes_the_head_alone(make_learner, make_episodes):
+    x, _ = make_episodes()
+    learner = make_learner()
+    classifier = learner.adapt(x["support_images"][0], x["support_labels"][0])
+    np.testing.assert_allclose(classifier(x["query_images"][0]), learner(x)[0], rtol=1e-9)
+    weights = zip(classifier.trainable_variables, learner.network.trainable_variables, strict=True)
+    *body, kernel, bias = [np.abs(a.numpy() - b.numpy()).max() for a, b in weights]
+    assert not any(body) and kernel > 0 and bias > 0
+
+
+@pytest.mark.parametrize(
+    ("learner", "cell"), [(LSTMMetaLearner, GatedLSTMCell), (MetaSGD, MetaSGDCell)]
+)
+def test_other_cells_see_the_head_alone(learner, cell, make_network, make_episodes):
+    x, _ = make_episodes(dtype="float32")
+    network = make_network(dtype="float32")
+    learner = learner(network, cell(), anil=True)
+    head = network.layers[-1]
+    assert learner.flat.size == sum(v.numpy().size for v in head.weights)
+    assert head_of(keras.Sequential([network])) is head
+    assert np.isfinite(learner(x)).all()
+
+
+def test_refusals(make_network):
+    with pytest.raises(ValueError, match="Reptile: .*anil=True"):
+        Reptile(make_network(dtype="float32"), anil=True)
+    with pytest.raises(ValueError, match="MAML: anil must be True or False, got 'head'"):
+        MAML(make_network(dtype="float32"), anil="head")
+    network = make_network()
+    network.layers[-1].trainable = False
+    with pytest.raises(ValueError, match="has no trainable weights to adapt"):
+        FlatNetwork(network, head_only=True)
