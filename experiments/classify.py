@@ -41,6 +41,8 @@ def define_flags(values):
     flags.DEFINE_string("preset", None, text, flag_values=values)
     text = "Pictures are photographs, seen by this .keras file, or network of keras.applications."
     flags.DEFINE_string("backbone", None, text, flag_values=values)
+    text = "What compares photographs: ridge (the default) or simple_shot (with --reject)."
+    flags.DEFINE_enum("head", None, list(recognition.HEADS), text, flag_values=values)
     text = "Write report.html, too: pictures and answers for a browser."
     flags.DEFINE_bool("html", False, text, flag_values=values)
     text = "Save the classifier as a Keras model in this .keras file (with --backbone)."
@@ -59,6 +61,7 @@ def main(values):
         values.output,
         values.preset,
         backbone=values.backbone,
+        head=values.head,
         html=values.html,
         save=values.save,
         reject=values.reject,

@@ -14,6 +14,7 @@ named, they are photographs.
 from meta_keras.recognition.classification import classify
 from meta_keras.recognition.output import NONE, predictions_table
 from meta_keras.recognition.reading import (
+    HEADS,
     Characters,
     Photographs,
     load_learner,
@@ -24,6 +25,7 @@ from meta_keras.recognition.recognizer import Recognizer, predict
 from meta_keras.recognition.rejection import leave_one_out, rejection_threshold
 
 __all__ = [
+    "HEADS",
     "NONE",
     "Characters",
     "Photographs",

@@ -31,6 +31,7 @@ def classify(
     preset=None,
     *,
     backbone=None,
+    head=None,
     html=False,
     save=None,
     reject=False,
@@ -52,6 +53,8 @@ def classify(
             `"prototypical_omniglot"`.
         backbone: path of a `.keras` file, or a name of `keras.applications`: the pictures are
             photographs, seen by this network.
+        head: what compares them, `"ridge"` or `"simple_shot"`, see `Photographs`; by default
+            `"ridge"`, and with `reject`, which goes by distances to means, `"simple_shot"`.
         html: whether to write `report.html`, too: pictures and answers on one page for a browser.
         save: path of a `.keras` file for the classifier, with a backbone: pixels 0..255 of the
             backbone's size `[batch, H, W, 3]` to the probabilities of the columns of
@@ -73,7 +76,7 @@ def classify(
         PresetError: there is no such preset, or it is no few-shot learner.
         BackboneError: there is no such backbone.
     """
-    save = _check_options(preset, backbone, save)
+    save = _check_options(preset, backbone, head, save, reject)
     support, query, output = _check_folders(support, query, output)
     found, skipped = folders.class_folders(support)
     classes = list(found)
@@ -85,7 +88,10 @@ def classify(
         raise SettingError(
             f"reject=True answers {NONE!r}, so no class of `support` may be called so."
         )
-    reader = Photographs(backbone) if backbone else Characters(preset or PRESET, len(classes))
+    if backbone:
+        reader = Photographs(backbone, head or ("simple_shot" if reject else "ridge"))
+    else:
+        reader = Characters(preset or PRESET, len(classes))
     to_classify, no_pictures = folders.find_pictures(query)
     paths = [path for paths in to_classify.values() for path in paths]
     skipped += no_pictures
@@ -186,11 +192,18 @@ def _judge(probabilities, truth, strangers, classes, others, reject):
     return found, sentences
 
 
-def _check_options(preset, backbone, save):
+def _check_options(preset, backbone, head, save, reject):
     """The path to save to, None if there is none; refuses arguments that exclude each other."""
     if backbone and preset:
         raise SettingError(
             f"backbone={backbone} is for photographs and preset={preset} for characters; name one."
+        )
+    if head and not backbone:
+        raise SettingError(f"head={head} needs `backbone`: it compares photographs.")
+    if reject and head == "ridge":
+        raise SettingError(
+            f"head={head} cannot go with reject=True, which goes by distances to the means of "
+            "classes: take head=simple_shot."
         )
     if not save:
         return None

@@ -7,10 +7,15 @@ from PIL import Image
 from meta_keras.data import folder as folders
 from meta_keras.data.photographs import read_photograph, read_photographs
 from meta_keras.errors import SettingError
-from meta_keras.learners import EpisodicLearner, SimpleShot
+from meta_keras.learners import R2D2, EpisodicLearner, SimpleShot
 from meta_keras.networks import load_backbone
 
 BATCH = 32  # Photographs that are in memory at a time.
+# On features of frozen backbones: what is trained where the backbone is not, in a closed form.
+HEADS = {
+    "ridge": lambda features: R2D2(features, ridge=0.3, unit=True),
+    "simple_shot": SimpleShot,
+}
 THUMBNAIL = 96  # Side in pixels.
 # The share of half-tones in drawings of 28x28 pixels: 0.06 in the middle for Omniglot's, 0.09 for
 # simulated photographs of those, 0.15 for photographs of other things that are read as if.
@@ -90,19 +95,22 @@ class Characters:
 class Photographs:
     """Photographs, seen by a frozen backbone; nothing needs to be trained.
 
-    A class is the mean of its examples' features, as
-    [Wang et al. 2019](https://arxiv.org/abs/1911.04623) compare them.
-
     Args:
         backbone: path of a `.keras` file, or a name of `keras.applications`; see
             `meta_keras.networks.load_backbone`.
+        head: `"ridge"`, ridge regression from features of length 1 to the classes, as
+            [Bertinetto et al. 2019](https://arxiv.org/abs/1805.08136) solve it; or `"simple_shot"`,
+            distances to the means of the classes, as
+            [Wang et al. 2019](https://arxiv.org/abs/1911.04623) compare them.
 
     Attributes:
-        learner: `SimpleShot` on features.
+        learner: `R2D2` or `SimpleShot` on features.
         network: `keras.Model`, pictures in [0, 1] to features.
     """
 
-    def __init__(self, backbone):
+    def __init__(self, backbone, head="ridge"):
+        if head not in HEADS:
+            raise SettingError(f"head={head!r} must be one of {', '.join(HEADS)}.")
         self.network = load_backbone(backbone)
         shape = self.network.input_shape[1:]
         if len(shape) != 3 or shape[0] is None or shape[0] != shape[1] or shape[2] != 3:
@@ -112,7 +120,7 @@ class Photographs:
             )
         self.size = shape[0]
         features = keras.Input(self.network.output_shape[1:], name="features")
-        self.learner = SimpleShot(keras.Model(features, keras.layers.Identity()(features)))
+        self.learner = HEADS[head](keras.Model(features, keras.layers.Identity()(features)))
 
     def from_pixels(self):
         """The backbone as a `keras.Model` for pixels 0..255, as files have them."""

@@ -122,6 +122,29 @@ def test_from_photographs_to_answers_and_a_classifier(folders, backbone):
         np.testing.assert_allclose(alone["real"], expected, atol=2e-5)
 
 
+@pytest.mark.parametrize("head", [None, "simple_shot"])
+def test_heads(folders, backbone, head):
+    """They give different answers, kept in Keras models without classes of this package."""
+    file = folders / "c.keras"
+    (_, accuracy, _), _, _ = classify(folders, backbone, head=head, save=str(file))
+    assert accuracy >= 0.75
+    classifier = keras.models.load_model(file)
+    assert "meta_keras" not in classifier.to_json()
+    row = predictions(folders)[0]
+    seen = recognition.Photographs(backbone).picture(folders / "query" / row["file"])
+    found = classifier.predict(seen[None], verbose=0)[0]
+    np.testing.assert_allclose(found, [float(row[name]) for name in list(row)[2:]], atol=2e-5)
+    features, _, _, _ = recognition.Photographs(backbone).read(
+        sorted((folders / "support").rglob("*.png"))
+    )
+    feature, _, _, _ = recognition.Photographs(backbone).read([folders / "query" / row["file"]])
+    labels = np.repeat(np.arange(3), 3)
+    if head is None:  # ridge, lambda 0.3, softmax of ten times the regression's values
+        s, q = (f / np.linalg.norm(f, axis=1, keepdims=True) for f in (features, feature))
+        values = 10 * q @ s.T @ np.linalg.solve(s @ s.T + 0.3 * np.eye(9), np.eye(3)[labels])
+        np.testing.assert_allclose(found, np.exp(values[0]) / np.exp(values).sum(), atol=2e-5)
+
+
 def test_answers_do_not_depend_on_batches(folders, backbone, monkeypatch):
     table = classify(folders, backbone)[0][0]
     monkeypatch.setattr("meta_keras.recognition.reading.BATCH", 3)
@@ -156,6 +179,9 @@ def test_refusals(folders, backbone):
     refuse("save=", "needs `backbone`", save=str(folders / "c.keras"))
     refuse("must end in .keras", backbone=backbone, save=str(folders / "c.h5"))
     refuse("neither a file", error=BackboneError, backbone="no_such")
+    refuse("head=ridge", "needs `backbone`", head="ridge")
+    refuse("head=ridge", "reject=True", backbone=backbone, head="ridge", reject=True)
+    refuse("head='nearest'", "ridge, simple_shot", backbone=backbone, head="nearest")
     (folders / "file").write_text("")
     refuse("save=", "cannot be written", backbone=backbone, save=str(folders / "file" / "c.keras"))
     (folders / "support" / "red").rename(folders / "support" / recognition.NONE)
