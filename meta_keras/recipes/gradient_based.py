@@ -294,8 +294,7 @@ class Reptile(InnerRateRecipe):
         return ("train",)  # At test, Reptile takes a support set that is smaller as a whole.
 
     def new_learner(self):
+        cell = GradientDescentCell(self.inner_learning_rate)
         if self.inner_optimizer == "adam":
             cell = AdamCell(self.inner_learning_rate, beta_1=0.0)
-        else:
-            cell = GradientDescentCell(self.inner_learning_rate)
         return learners.Reptile(self.network(), cell, **self.adaptation())

@@ -8,42 +8,12 @@ import tensorflow as tf
 from meta_keras import MAML, GradientBasedLearner, LSTMMetaLearner, MetaSGD, Reptile, networks
 from meta_keras.data import sinusoids
 from meta_keras.layers import GradientDescentCell
-
-MSE = keras.losses.MeanSquaredError
-
-
-class Own(keras.losses.Loss):
-    """Of the user's; it would broadcast [S] against [S, 1]."""
-
-    def call(self, y_true, y_pred):
-        return (y_true - y_pred) ** 2
+from tests.learners.regression import MSE, regression_batch, small_network
 
 
 class Called(keras.losses.Loss):
     def __call__(self, y_true, y_pred, sample_weight=None):
         return 0.0
-
-
-def _maml(network, rate=0.3, steps=1, loss=None):
-    cell = GradientDescentCell(rate, dtype="float64")
-    return MAML(network, cell, steps, inner_loss=loss or MSE(), dtype="float64")
-
-
-def _network(outputs=1, dtype="float64", **kernel):
-    inputs = keras.Input((2,), dtype=dtype)
-    x = keras.layers.Dense(3, "tanh", dtype=dtype, **kernel)(inputs)
-    return keras.Model(inputs, keras.layers.Dense(outputs, dtype=dtype, name="head")(x))
-
-
-def _batch(outputs=1, batch=2, flat=False):
-    rng = np.random.default_rng(0)
-    shape = () if flat else (outputs,)
-    x = {
-        "support_images": rng.normal(size=(batch, 4, 2)),
-        "support_labels": rng.normal(size=(batch, 4, *shape)),
-        "query_images": rng.normal(size=(batch, 5, 2)),
-    }
-    return x, rng.normal(size=(batch, 5, *shape))
 
 
 def _reference(weights, x, y, loss, steps, rate, penalty=0.0):
@@ -93,8 +63,8 @@ def _reference(weights, x, y, loss, steps, rate, penalty=0.0):
 )
 def test_meta_gradient(loss, inner):
     """Second order, two steps, vector targets: against finite differences of the NumPy run."""
-    network = _network(outputs=2)
-    x, y = _batch(outputs=2)
+    network = small_network(outputs=2)
+    x, y = regression_batch(outputs=2)
     if loss == "bce":
         x["support_labels"], y = (x["support_labels"] > 0) * 1.0, (y > 0) * 1.0
     learner = MAML(
@@ -123,8 +93,8 @@ def test_meta_gradient(loss, inner):
 
 
 def test_regularisers_count_in_the_inner_and_the_outer_loss():
-    network = _network(dtype="float32", kernel_regularizer=keras.regularizers.L2(0.1))
-    x, y = _batch()
+    network = small_network(dtype="float32", kernel_regularizer=keras.regularizers.L2(0.1))
+    x, y = regression_batch()
     learner = MAML(network, GradientDescentCell(0.3), 2, inner_loss=MSE())
     start = [v.numpy() for v in network.trainable_variables]
     expected = _reference(start, x, y, "mse", 2, 0.3, penalty=0.1)
@@ -135,33 +105,13 @@ def test_regularisers_count_in_the_inner_and_the_outer_loss():
     assert outer == pytest.approx(expected + 0.1 * (start[0] ** 2).sum(), rel=1e-4)
 
 
-def test_targets_with_and_without_a_last_axis():
-    learner = MAML(
-        _network(), GradientDescentCell(0.3, dtype="float64"), inner_loss=MSE(), dtype="float64"
-    )
-    x, y = _batch()
-    flat = {**x, "support_labels": x["support_labels"][..., 0]}
-    np.testing.assert_allclose(learner(flat), learner(x), rtol=1e-6)
-    learner.compile("sgd", "mse", run_eagerly=True)
-    assert learner.test_on_batch(flat, y[..., 0]) == pytest.approx(learner.test_on_batch(x, y))
-
-
-def test_targets_of_integer_pictures_stay_what_they_are():
-    """Not cut to the pictures' type, so that a call says what `adapt` says."""
-    x, _ = _batch()
-    learner = MAML(_network(dtype="float32"), GradientDescentCell(0.3), inner_loss=MSE())
-    pictures = {name: (10 * x[name]).astype("int32") for name in ("support_images", "query_images")}
-    logits = learner({**x, **pictures})
-    floats = {name: value.astype("float32") for name, value in pictures.items()}
-    np.testing.assert_allclose(logits, learner({**x, **floats}), rtol=1e-5)
-    adapted = learner.adapt(pictures["support_images"][0], x["support_labels"][0])
-    np.testing.assert_allclose(adapted(floats["query_images"][0]), logits[0], rtol=1e-4)
-
-
 def test_adapt_save_and_load(tmp_path):
-    x, y = _batch()
+    x, y = regression_batch()
     learner = MAML(
-        _network(), GradientDescentCell(0.3, dtype="float64"), inner_loss=MSE(), dtype="float64"
+        small_network(),
+        GradientDescentCell(0.3, dtype="float64"),
+        inner_loss=MSE(),
+        dtype="float64",
     )
     assert learner.num_classes is None
     regressor = learner.adapt(x["support_images"][1], x["support_labels"][1])
@@ -175,9 +125,9 @@ def test_adapt_save_and_load(tmp_path):
 
 
 def test_a_sum_is_a_sum():
-    x, _ = _batch()
+    x, _ = regression_batch()
     cell = GradientDescentCell(0.3, dtype="float64")
-    mean = MAML(_network(), cell, inner_loss=MSE(), dtype="float64")
+    mean = MAML(small_network(), cell, inner_loss=MSE(), dtype="float64")
     cell = GradientDescentCell(0.3 / 4, dtype="float64")
     total = MAML(mean.network, cell, inner_loss=MSE("sum"), dtype="float64")
     np.testing.assert_allclose(total(x), mean(x), rtol=1e-9)
@@ -201,59 +151,17 @@ def test_a_sum_is_a_sum():
 )
 def test_other_losses_are_refused(loss, message):
     with pytest.raises(ValueError, match=f"MAML: inner_loss.*{message}"):
-        MAML(_network(), inner_loss=loss)
+        MAML(small_network(), inner_loss=loss)
 
 
 @pytest.mark.parametrize("name", ["mse", "MSE", "mean_squared_error", "MeanSquaredError", "Huber"])
 def test_every_name_of_a_loss(name):
-    loss = MAML(_network(), inner_loss=name).inner_loss
+    loss = MAML(small_network(), inner_loss=name).inner_loss
     assert isinstance(loss, keras.losses.Huber if name == "Huber" else MSE)
     assert isinstance(
-        MAML(_network(), inner_loss=keras.losses.kl_divergence).inner_loss,
+        MAML(small_network(), inner_loss=keras.losses.kl_divergence).inner_loss,
         keras.losses.KLDivergence,
     )
-
-
-@pytest.mark.parametrize("loss", [MSE(), "mae", Own()])
-def test_one_output_with_and_without_a_last_axis(loss):
-    x, _ = _batch()
-    learner = _maml(_network(), loss=loss)
-    flat = {**x, "support_labels": x["support_labels"][..., 0]}
-    np.testing.assert_allclose(learner(flat), learner(x), rtol=1e-9)
-    scalars = [learner.adaptation_summaries(x, y)[0] for y in (np.ones((2, 5)), np.ones((2, 5, 1)))]
-    assert scalars[0] == scalars[1]
-
-
-@pytest.mark.parametrize(
-    ("outputs", "shape"), [(1, (2, 4, 3)), (4, (2, 4)), (3, (2, 4, 1)), (3, (2, 4, 3, 1))]
-)
-def test_targets_of_another_shape_are_not_broadcast(outputs, shape):
-    """Four support pictures of four outputs included, whose errors would be those of a table."""
-    x, y = _batch(outputs)
-    learner = MAML(_network(outputs, "float32"), inner_loss=MSE())
-    learner.compile("sgd", "mse", run_eagerly=True)
-    message = r"must be as many values as there are outputs for a picture, got"
-    wrong = {**x, "support_labels": np.ones(shape)}
-    for use in (learner, lambda x: learner.fit(x, y, verbose=0)):
-        with pytest.raises(ValueError, match=f"MAML: support_labels {message}"):
-            use(wrong)
-    with pytest.raises(ValueError, match=f"MAML: support_labels {message}"):
-        learner.adapt(x["support_images"][0], np.ones(shape[1:]))
-    targets = np.ones((2, 5, *shape[2:]))
-    with pytest.raises(ValueError, match=f"MAML: query labels {message}"):
-        learner.fit(x, targets, verbose=0)
-
-
-def test_targets_of_another_rank_later():
-    """A step whose shapes Keras has relaxed says what to do."""
-    x, y = _batch()
-    learner = MAML(_network(dtype="float32"), inner_loss=MSE())
-    learner.compile("sgd", "mse", jit_compile=False)
-    learner.fit(x, y, verbose=0)
-    with pytest.raises(ValueError, match="another number of axes than before: call `compile` aga"):
-        learner.fit(x, y[..., 0], verbose=0)
-    learner.compile("sgd", "mse", jit_compile=False)
-    learner.fit(x, y[..., 0], verbose=0)
 
 
 def test_a_loss_that_is_set_later_is_checked_as_at_first():
@@ -275,17 +183,6 @@ def test_a_loss_that_is_set_later_is_checked_as_at_first():
     learner.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
     with pytest.raises(ValueError, match="takes logits, and the outputs are probabilities"):
         learner.inner_loss = "binary_crossentropy"
-
-
-def test_float_targets_need_an_inner_loss():
-    x, y = _batch()
-    for learner in (MAML(_network(2)), Reptile(_network(2))):
-        learner.compile("adam", "mse")
-        with pytest.raises(ValueError, match="integers from 0 to N-1.*inner_loss"):
-            learner.fit(x, y, verbose=0)
-    wrong = {**x, "support_labels": x["support_labels"][:, :-1]}
-    with pytest.raises(ValueError, match=r"one target for each of the 4 support_images"):
-        MAML(_network(), inner_loss=MSE())(wrong)
 
 
 def test_probabilities_go_with_losses_of_probabilities():
@@ -320,7 +217,7 @@ def test_sinusoids_are_learned(method):
     elif method is MAML:
         cell = {"cell": GradientDescentCell(0.01)}
     steps = 5 if method is Reptile else 1
-    learner = method(networks.dense_network(1), inner_steps=steps, inner_loss=MSE(), **cell)
+    learner = method(networks.densesmall_network(1), inner_steps=steps, inner_loss=MSE(), **cell)
     optimizer = keras.optimizers.Adam(3e-3 if method is Reptile else 1e-2)
     learner.compile(optimizer, "mse", jit_compile=False)
     learner.fit(sinusoids(seed=0, count=4000, meta_batch=5), verbose=0)
@@ -340,10 +237,10 @@ def test_a_cell_is_told_of_the_variables():
         def prepare(self, variables):
             told.append(len(variables))
 
-    network = _network()
+    network = small_network()
     learner = GradientBasedLearner(
         network, Told(0.1, dtype="float64"), inner_loss=MSE(), dtype="float64"
     )
     network.layers[-1].trainable = False
-    learner(_batch()[0])
+    learner(regression_batch()[0])
     assert told == [4, 2]
