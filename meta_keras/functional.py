@@ -191,17 +191,6 @@ class FlatNetwork:
                 f"network {self.network.name!r} has no trainable weights to adapt (trainable=False "
                 "on it, or on a model around it, freezes them all)."
             )
-        adding = [
-            layer.name
-            for layer in all_layers(self.network)
-            if getattr(layer, "activity_regularizer", None) is not None
-        ]
-        if adding:
-            raise ValueError(
-                f"network {self.network.name!r}: {', '.join(adding)} adds a loss of its "
-                "activations (an activity_regularizer), which the inner loop does not see; leave "
-                "it out. Regularisers of weights are taken into account."
-            )
         bound = [v.path for v in variables if getattr(v, "constraint", None)]
         if bound:
             raise ValueError(

@@ -15,7 +15,11 @@ from meta_keras.learners.adaptation_summaries import adaptation_summaries
 from meta_keras.learners.episode_checks import checked_labels
 from meta_keras.learners.episodic import EpisodicLearner
 from meta_keras.learners.inner_loss import inner_loss_of, mean_loss
-from meta_keras.learners.network_checks import check_adaptable, check_outputs
+from meta_keras.learners.network_checks import (
+    check_adaptable,
+    check_no_activity_losses,
+    check_outputs,
+)
 from meta_keras.learners.target_checks import checked_targets
 from meta_keras.measures import check_loss, takes_of_outputs
 from meta_keras.unroll import unroll
@@ -185,6 +189,7 @@ class GradientBasedLearner(EpisodicLearner):
         size = support_images.shape[0]
         batches = self.inner_batches(size, training)
         self.flat.check()
+        check_no_activity_losses(type(self).__name__, self.network)
         self._prepare_cell()
 
         def support_loss(parameters, step, state):

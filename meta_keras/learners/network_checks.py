@@ -1,5 +1,6 @@
 """What a network must be to be adapted."""
 
+from meta_keras.batch_norm import all_layers
 from meta_keras.functional import (
     ends_in_sigmoid,
     gives_probabilities,
@@ -54,6 +55,25 @@ def check_adaptable(learner, network, inner_loss):
             "start anew in every episode; leave it out."
         )
     check_outputs(learner, network, inner_loss)
+
+
+def check_no_activity_losses(learner, network):
+    """Refuses layers that were given a regulariser of their activations since the learner was made.
+
+    Args:
+        learner, network: as in `check_adaptable`.
+
+    Raises:
+        ValueError: there are some.
+    """
+    layers = all_layers(network)
+    adding = [v.name for v in layers if getattr(v, "activity_regularizer", None) is not None]
+    if adding:
+        raise ValueError(
+            f"{learner}: network {network.name!r}: {', '.join(adding)} adds a loss of its "
+            "activations (an activity_regularizer), which the inner loop does not see; leave it "
+            "out. Regularisers of weights are taken into account."
+        )
 
 
 def check_outputs(learner, network, inner_loss):

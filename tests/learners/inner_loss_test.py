@@ -217,7 +217,7 @@ def test_sinusoids_are_learned(method):
     elif method is MAML:
         cell = {"cell": GradientDescentCell(0.01)}
     steps = 5 if method is Reptile else 1
-    learner = method(networks.densesmall_network(1), inner_steps=steps, inner_loss=MSE(), **cell)
+    learner = method(networks.dense_network(1), inner_steps=steps, inner_loss=MSE(), **cell)
     optimizer = keras.optimizers.Adam(3e-3 if method is Reptile else 1e-2)
     learner.compile(optimizer, "mse", jit_compile=False)
     learner.fit(sinusoids(seed=0, count=4000, meta_batch=5), verbose=0)
