@@ -77,12 +77,16 @@ def observe(network, inputs):
 
 
 def random_inputs(network):
-    """Two random pictures for a network; None if it does not tell their shape."""
+    """Two random pictures for a network, 64 wherever it takes any size.
+
+    None if it does not tell their shape.
+    """
     shape = input_shape(network)
-    if shape is None or None in shape[1:]:
+    if shape is None:
         return None
     inputs = getattr(network, "inputs", None)
-    pictures = np.random.default_rng(0).normal(size=(2, *shape[1:]))
+    sizes = [size or 64 for size in shape[1:]]
+    pictures = np.random.default_rng(0).normal(size=(2, *sizes))
     return tf.cast(pictures, inputs[0].dtype if inputs else "float32")
 
 
@@ -139,9 +143,18 @@ def takes_training(network):
 
 
 def head_of(network):
-    """The last layer with weights, at whatever depth: of a classifier, that of its logits."""
+    """The last layer with weights, at whatever depth: of a classifier, that of its logits.
+
+    Raises:
+        ValueError: a model does not tell in what order its layers come.
+    """
     layer = network
-    while getattr(layer, "layers", None):
+    while isinstance(layer, keras.Model):
+        if not (isinstance(layer, keras.Sequential) or getattr(layer, "outputs", None)):
+            raise ValueError(
+                f"network {network.name!r}: {type(layer).__name__} does not tell which of its "
+                "layers is the last; make it of functional and sequential models."
+            )
         layer = [inner for inner in layer.layers if inner.weights][-1]
     return layer
 

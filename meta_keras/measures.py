@@ -6,42 +6,72 @@ import keras
 
 # Keras' metrics that take class numbers or that take what is given to them.
 _TAKE_EITHER = (keras.metrics.IoU, keras.metrics.Mean, keras.metrics.Sum)
+# Keras' losses and metrics that take probabilities, and nothing else by an argument.
+_TAKE_PROBABILITIES = (
+    "binaryaccuracy", "binaryiou", "categoricalgeneralizedcrossentropy", "dice", "f1score",
+    "falsenegatives", "falsepositives", "fbetascore", "kldivergence", "poisson", "precision",
+    "precisionatrecall", "recall", "recallatprecision", "sensitivityatspecificity",
+    "specificityatsensitivity", "truenegatives", "truepositives", "tversky",
+)  # fmt: skip
 # Names of which `compile` makes the metric for the targets there are.
 _MADE_FOR_TARGETS = ("accuracy", "acc", "crossentropy", "ce")
 
 
 def check_loss(name, loss, from_logits=True):
-    """Refuses a loss that takes the learner's outputs for something else than they are.
+    """`check_measure` of a loss as `compile` takes it."""
+    check_measure(name, "loss", resolved_loss(loss), from_logits)
+
+
+def check_measure(name, role, measure, from_logits=True):
+    """Refuses a loss or metric that takes the learner's outputs for something else than they are.
 
     Args:
         name: of the learner, for messages.
-        loss: as `compile` takes it.
+        role: `"loss"` or `"metric"`.
+        measure: as from `resolved_loss` or `resolved_metrics`.
         from_logits: whether the learner's outputs are logits; None: neither they nor
             probabilities.
 
     Raises:
         ValueError: it does.
     """
-    loss = resolved_loss(loss)
-    takes_logits = None if from_logits is None else takes_of_outputs(loss)
-    if takes_logits is not None and takes_logits != from_logits:
-        outputs, other = ("logits", "probabilities")[:: 1 if from_logits else -1]
-        kind = "".join(part.capitalize() for part in name_of(loss).split("_"))
-        raise ValueError(
-            f"{name}: loss={name_of(loss)!r} takes {other}, and the outputs are {outputs}; use "
-            f"keras.losses.{kind}(from_logits={from_logits})."
-        )
+    takes_logits = None if from_logits is None else takes_of_outputs(measure)
+    if takes_logits in (None, from_logits):
+        return
+    outputs, other = ("logits", "probabilities")[:: 1 if from_logits else -1]
+    kind = "".join(part.capitalize() for part in name_of(measure).split("_"))
+    instead = f"keras.{'losses' if role == 'loss' else 'metrics'}.{kind}(from_logits={from_logits})"
+    if _plain_name(measure) in _TAKE_PROBABILITIES:
+        instead = "one that takes logits"
+    raise ValueError(
+        f"{name}: {role}={name_of(measure)!r} takes {other}, and the outputs are {outputs}; use "
+        f"{instead}."
+    )
 
 
-def takes_of_outputs(loss):
-    """True for a loss that takes logits, False for probabilities, None for one that tells not."""
-    if isinstance(loss, keras.losses.Loss):
+def takes_of_outputs(measure):
+    """True for what takes logits, False for probabilities, None for what tells not or takes any.
+
+    Args:
+        measure: a loss or metric, an object or a function.
+    """
+    own = is_of_keras(type(measure)) or is_of_keras(measure)
+    if own and _plain_name(measure) in _TAKE_PROBABILITIES:
+        # With another threshold, or of the largest few, it may be meant for logits.
+        by_order = getattr(measure, "top_k", None) is not None
+        return None if by_order or getattr(measure, "threshold", 0.5) != 0.5 else False
+    if isinstance(measure, (keras.losses.Loss, keras.metrics.Metric)):
         with contextlib.suppress(NotImplementedError):
-            takes_logits = loss.get_config().get("from_logits")
+            takes_logits = measure.get_config().get("from_logits")
             return None if takes_logits is None else bool(takes_logits)
-    elif is_of_keras(loss) and "crossentropy" in loss.__name__:
+    elif own and "crossentropy" in measure.__name__:
         return False
     return None
+
+
+def _plain_name(measure):
+    kind = measure if hasattr(measure, "__name__") else type(measure)
+    return kind.__name__.replace("_", "").lower()
 
 
 def compares_with(measure):

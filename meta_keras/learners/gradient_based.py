@@ -11,15 +11,11 @@ from meta_keras.batch_norm import (
     uses_batch_statistics,
 )
 from meta_keras.functional import FlatNetwork, num_outputs
+from meta_keras.learners import network_checks
 from meta_keras.learners.adaptation_summaries import adaptation_summaries
 from meta_keras.learners.episode_checks import checked_labels
 from meta_keras.learners.episodic import EpisodicLearner
 from meta_keras.learners.inner_loss import inner_loss_of, mean_loss
-from meta_keras.learners.network_checks import (
-    check_adaptable,
-    check_no_activity_losses,
-    check_outputs,
-)
 from meta_keras.learners.target_checks import checked_targets
 from meta_keras.measures import check_loss, takes_of_outputs
 from meta_keras.unroll import unroll
@@ -37,7 +33,7 @@ def _allowed_order(learner, name, value):
 def _allowed_loss(learner, name, value):
     loss, own = inner_loss_of(learner, name, value), type(learner).__name__
     if "flat" in vars(learner):
-        check_outputs(own, learner.network, loss)
+        network_checks.check_outputs(own, learner.network, loss)
         check_loss(own, learner.loss if learner.compiled else None, takes_of_outputs(loss))
     return loss
 
@@ -122,7 +118,9 @@ class GradientBasedLearner(EpisodicLearner):
         self.inner_loss = inner_loss
         self.anil = anil
         self.flat = FlatNetwork(network, second_order, anil)
-        check_adaptable(type(self).__name__, network, self.inner_loss)
+        network_checks.check_adaptable(type(self).__name__, network, self.inner_loss)
+        if anil:
+            network_checks.check_head(type(self).__name__, self.flat)
         cell.prepare(self.flat.variables)
         cell.build_once(self.flat.size)
         self._size = self.flat.size
@@ -189,7 +187,7 @@ class GradientBasedLearner(EpisodicLearner):
         size = support_images.shape[0]
         batches = self.inner_batches(size, training)
         self.flat.check()
-        check_no_activity_losses(type(self).__name__, self.network)
+        network_checks.check_no_activity_losses(type(self).__name__, self.network)
         self._prepare_cell()
 
         def support_loss(parameters, step, state):
@@ -266,15 +264,16 @@ class GradientBasedLearner(EpisodicLearner):
                 made of functional and sequential models and plain layers.
         """
         adapted = self.run_inner_loop(*self.checked_support_set(support_images, support_labels))
-        variables = self.network.trainable_variables, self.network.non_trainable_variables
+        variables = [*self.network.trainable_variables, *self.network.non_trainable_variables]
         values = [*self.flat.weights(adapted.parameters), *adapted.carry]
+        pairs = list(zip(variables, values, strict=True))
         if self.is_transductive():
-            pairs = zip([*variables[0], *variables[1]], values, strict=True)
             return batch_statistics_clone(self.network, pairs)
         network = keras.models.clone_model(self.network)
-        own = [*network.trainable_variables, *network.non_trainable_variables]
-        for variable, value in zip(own, values, strict=True):
-            variable.assign(value)
+        # In an order that does not depend on what is frozen: a copy does not know of that.
+        values = {id(variable): value for variable, value in pairs}
+        for variable, copy in zip(self.network.variables, network.variables, strict=True):
+            copy.assign(values[id(variable)])
         return network
 
     def adaptation_summaries(self, x, y):

@@ -1,9 +1,10 @@
 """The loss that a learner adapts with."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from meta_keras.measures import is_of_keras
+from meta_keras.measures import compares_with, is_of_keras
 
 
 def inner_loss_of(learner, name, value):
@@ -50,7 +51,23 @@ def inner_loss_of(learner, name, value):
             f"{argument}={loss.name!r} has reduction={loss.reduction!r}, and "
             "must give one number for a support set: 'sum_over_batch_size' or 'sum'."
         )
+    if is_of_keras(type(loss)) and not _is_told_by_its_config(loss):
+        raise ValueError(
+            f"{argument}={loss.name!r}: what Keras saves of it lacks an argument, so that a loaded "
+            "learner would adapt by another loss; write a keras.losses.Loss with a get_config of "
+            "its own."
+        )
     return loss
+
+
+def _is_told_by_its_config(loss):
+    """Whether a loss of Keras that is made of its configuration gives the same."""
+    rng = np.random.default_rng(0)
+    outputs = rng.uniform(0.1, 0.9, (4, 4))
+    labels = compares_with(loss) == "labels"
+    targets = np.array([0, 1, 2, 0]) if labels else rng.uniform(0.1, 0.9, (4, 4))
+    copy = type(loss).from_config(loss.get_config())
+    return np.array_equal(*(each.call(targets, outputs) for each in (loss, copy)), equal_nan=True)
 
 
 def _class_of(loss):

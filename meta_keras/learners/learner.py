@@ -7,10 +7,11 @@ import keras
 import tensorflow as tf
 
 from meta_keras.batch_norm import adding_losses, all_layers
+from meta_keras.layers.full_precision import full_precision
 from meta_keras.learners import before_xla
 from meta_keras.learners.episode_checks import in_words
 from meta_keras.learners.target_checks import checked_batch, checked_weights
-from meta_keras.measures import check_loss, resolved_loss, resolved_metrics
+from meta_keras.measures import check_loss, check_measure, resolved_loss, resolved_metrics
 from meta_keras.presets import PresetError, load_preset, model_file, save_preset
 
 
@@ -48,8 +49,16 @@ class Learner(keras.Model):
     tells_classes = True  # Whether they stand for classes.
 
     def __init__(self, dtype=None, **kwargs):
-        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
-        super().__init__(dtype=policy.variable_dtype, **kwargs)
+        super().__init__(dtype=full_precision(dtype, type(self).__name__), **kwargs)
+
+    @property
+    def dtype_policy(self):
+        return super().dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, dtype):
+        policy = full_precision(dtype, type(self).__name__)
+        keras.Model.dtype_policy.fset(self, policy)
 
     @property
     def num_classes(self):
@@ -72,12 +81,15 @@ class Learner(keras.Model):
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if kwargs.get("auto_scale_loss", True) and not scaled and self._computes_in_float16():
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
-        # Not by assignment, with which Keras would take them for metrics of the model's own.
-        vars(self)["_measures"] = [
+        measures = [
             measure
             for name in ("metrics", "weighted_metrics")
             for measure in resolved_metrics(kwargs.get(name))
         ]
+        for measure in measures:
+            check_measure(type(self).__name__, "metric", measure, self.from_logits)
+        # Not by assignment, with which Keras would take them for metrics of the model's own.
+        vars(self)["_measures"] = measures
         super().compile(optimizer, loss, **kwargs)
 
     compile_from_config = model_file.compile_from_config
@@ -146,6 +158,8 @@ class Learner(keras.Model):
         """
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         name = type(self).__name__
+        if y is None and self.loss is not None:
+            raise ValueError(f"{name}: the query labels are missing, y=None.")
         if y is not None:
             measures = resolved_loss(self.loss), self._measures
             x = checked_batch(name, y, x, self.outputs_of(x), self.tells_classes, *measures)

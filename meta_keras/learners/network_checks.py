@@ -1,9 +1,12 @@
 """What a network must be to be adapted."""
 
+import numpy as np
+
 from meta_keras.batch_norm import all_layers
 from meta_keras.functional import (
     ends_in_sigmoid,
     gives_probabilities,
+    head_of,
     may_be_probabilities,
     observe,
     random_inputs,
@@ -57,6 +60,26 @@ def check_adaptable(learner, network, inner_loss):
     check_outputs(learner, network, inner_loss)
 
 
+def check_head(learner, flat):
+    """Refuses a network whose outputs do not all come out of its head.
+
+    Args:
+        learner: name of the learner, for messages.
+        flat: the network as a `FlatNetwork` whose parameters are those of its head.
+
+    Raises:
+        ValueError: without the head's weights, outputs still depend on the inputs.
+    """
+    inputs = random_inputs(flat.network)
+    outputs, _ = flat(0 * flat.parameters(), flat.state(), inputs, training=False)
+    if np.ptp(outputs, axis=0).any():
+        raise ValueError(
+            f"{learner}: network {flat.network.name!r} has no head that anil=True could adapt "
+            f"alone: without {head_of(flat.network).name!r}, its last layer with weights, its "
+            "outputs depend on the inputs all the same."
+        )
+
+
 def check_no_activity_losses(learner, network):
     """Refuses layers that were given a regulariser of their activations since the learner was made.
 
@@ -91,6 +114,8 @@ def check_outputs(learner, network, inner_loss):
     outputs = observe(network, inputs).outputs
     name = f"{learner}: network {network.name!r} gives"
     other = f"keras.losses.{type(inner_loss).__name__}(from_logits={not takes_logits})"
+    if "from_logits" not in inner_loss.get_config():
+        other = "another loss"
     if takes_logits and (gives_probabilities(outputs) or ends_in_sigmoid(network)):
         raise ValueError(
             f"{name} probabilities, and the inner loss takes logits: leave out the softmax or "

@@ -84,7 +84,7 @@ class Reptile(GradientBasedLearner):
     def __init__(self, network, cell=None, inner_steps=5, second_order=False, **kwargs):
         cell = cell or AdamCell(1e-3, beta_1=0.0)
         super().__init__(network, cell, inner_steps, second_order=second_order, **kwargs)
-        if self.cell.trainable_variables:
+        if self.cell.variables:
             raise ValueError(
                 f"Reptile: cell {self.cell.name!r} has weights, and Reptile only learns those of "
                 "the network."
@@ -133,6 +133,8 @@ class Reptile(GradientBasedLearner):
                 f"pictures; got the shape {weights.shape}."
             )
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(self.checked_batch(data))
+        if weights is not None:
+            weights = tf.cast(weights, self.compute_dtype)
         adapted, logits = self._train_on_episodes(x)
         # Optimizers add up what the replicas of a strategy give them; the loss is their share too.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync

@@ -179,10 +179,13 @@ class _Sequence(keras.utils.PyDataset):
         keras.losses.SparseCategoricalCrossentropy(),
         keras.losses.CategoricalCrossentropy(),
         ["categorical_crossentropy"],
+        "kl_divergence",
+        keras.losses.Poisson(),
+        keras.losses.Tversky(),
     ],
 )
 def test_losses_of_probabilities_are_refused(make_learner, loss):
-    message = r"takes probabilities, and the outputs are logits; use .*\(from_logits=True\)"
+    message = r"takes probabilities, and the outputs are logits; use .*logits"
     with pytest.raises(ValueError, match=message):
         make_learner().compile("adam", loss)
 
@@ -211,7 +214,7 @@ def test_metrics_that_do_not_fit_the_labels(make_learner, make_batch):
     x, y = make_batch()
     learner = make_learner()
     sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    for metric in ("binary_accuracy", keras.metrics.AUC(), keras.metrics.categorical_accuracy):
+    for metric in ("mse", keras.metrics.AUC(from_logits=True), keras.metrics.categorical_accuracy):
         learner.compile("sgd", sparse, metrics=["accuracy", metric], run_eagerly=True)
         with pytest.raises(ValueError, match="metric='.*' compares values one by one"):
             learner.test_on_batch(x, y)
@@ -219,6 +222,17 @@ def test_metrics_that_do_not_fit_the_labels(make_learner, make_batch):
     learner.compile("sgd", loss, weighted_metrics=["sparse_categorical_accuracy"], run_eagerly=True)
     with pytest.raises(ValueError, match="metric='sparse_categorical_accuracy' takes class numb"):
         learner.test_on_batch(x, np.eye(3, dtype="float32")[y])
+    for metric in (
+        "binary_accuracy",
+        "sparse_categorical_crossentropy",
+        keras.metrics.AUC(),
+        keras.metrics.Precision(),
+        keras.metrics.KLDivergence(),
+    ):
+        with pytest.raises(
+            ValueError, match="metric='.*' takes probabilities, and the outputs are"
+        ):
+            learner.compile("sgd", sparse, metrics=[metric])
     iou = keras.metrics.MeanIoU(3, sparse_y_pred=False)
     metrics = ["accuracy", "sparse_top_k_categorical_accuracy", iou]
     learner.compile("sgd", sparse, metrics=metrics, run_eagerly=True)

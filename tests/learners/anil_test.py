@@ -112,3 +112,25 @@ def test_refusals(make_network):
     network.layers[-1].trainable = False
     with pytest.raises(ValueError, match="has no trainable weights to adapt"):
         FlatNetwork(network, head_only=True)
+
+
+class HeadFirst(keras.Model):
+    """Makes its head before what comes before it."""
+
+    def __init__(self):
+        super().__init__()
+        self.head, self.body = keras.layers.Dense(3), keras.layers.Dense(4)
+
+    def call(self, x):
+        return self.head(self.body(x))
+
+
+def test_networks_without_a_head_that_can_be_told_are_refused():
+    subclassed = HeadFirst()
+    subclassed(np.ones((1, 6), "float32"))
+    with pytest.raises(ValueError, match="HeadFirst does not tell which of its layers is the last"):
+        MAML(subclassed, anil=True)
+    inputs = keras.Input((6,))
+    two = keras.layers.Add()([keras.layers.Dense(3)(inputs), keras.layers.Dense(3)(inputs)])
+    with pytest.raises(ValueError, match="has no head that anil=True could adapt alone"):
+        MAML(keras.Model(inputs, two), anil=True)

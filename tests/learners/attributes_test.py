@@ -175,6 +175,19 @@ def test_frozen_layers_are_neither_adapted_nor_learned(make_network, batch):
     assert any(np.array_equal(kernel, w) for w in adapted.get_weights())
 
 
+def test_single_frozen_weights_stay_where_they_are_in_the_classifier(batch):
+    """Three kernels of one shape, the first frozen: none of them takes another's place."""
+    kernels = [keras.layers.Dense(6, use_bias=False) for _ in range(3)]
+    network = keras.Sequential(
+        [keras.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.Dense(6), *kernels]
+    )
+    kernels[0].kernel.trainable = False
+    learner = MAML(network, GradientDescentCell(0.4), inner_steps=2)
+    x, _ = batch
+    adapted = learner.adapt(x["support_images"][0], x["support_labels"][0])
+    np.testing.assert_allclose(adapted(x["query_images"][0]), learner(x)[0], rtol=1e-4, atol=1e-5)
+
+
 def test_a_cell_that_learned_something_for_every_weight_is_told_of(make_network, batch):
     network = make_network(dtype="float32")
     learner = MetaSGD(network, MetaSGDCell())
@@ -240,6 +253,25 @@ def test_networks_are_judged_by_what_they_do():
     assert MAML(_with(Named())).num_classes == 3
     assert MAML(_with(keras.layers.Dropout(0.0))).num_classes == 3
     assert MAML(_with(kernel_regularizer="l2")).num_classes == 3
+
+
+@pytest.mark.parametrize("layer", [keras.layers.Dropout(0.5), keras.layers.Softmax()])
+def test_networks_for_pictures_of_any_size_are_judged_too(layer):
+    pool = keras.layers.GlobalAveragePooling1D()
+    network = keras.Sequential([keras.Input((None, 4)), pool, keras.layers.Dense(3), layer])
+    with pytest.raises(ValueError, match="draws random numbers|gives probabilities"):
+        MAML(network)
+
+
+@pytest.mark.parametrize("learner", [MAML, PrototypicalNetwork])
+def test_half_precision_is_the_networks_affair(make_network, learner):
+    name = learner.__name__
+    for dtype in ("float16", "bfloat16"):
+        with pytest.raises(ValueError, match=f"{name}: dtype='{dtype}' must be float32, float64"):
+            learner(make_network(dtype="float32"), dtype=dtype)
+    made = learner(make_network(dtype="float32"))
+    made.dtype_policy = "mixed_float16"
+    assert made.compute_dtype == "float32"
 
 
 def test_several_inputs_are_refused():

@@ -141,6 +141,7 @@ def test_a_sum_is_a_sum():
         (3, r"must be a keras\.losses\.Loss"),
         (MSE, r"must be a keras\.losses\.Loss"),
         ("mean_squared_mistake", "or the name of one of Keras', got 'mean_squared_mistake'"),
+        (keras.losses.Huber(delta=0.01), "what Keras saves of it lacks an argument"),
         (Called(), "must say what it is in `call`"),
         (MSE(dtype="float16"), "has dtype='float16', and the learner computes in float32"),
         (
@@ -158,10 +159,10 @@ def test_other_losses_are_refused(loss, message):
 def test_every_name_of_a_loss(name):
     loss = MAML(small_network(), inner_loss=name).inner_loss
     assert isinstance(loss, keras.losses.Huber if name == "Huber" else MSE)
-    assert isinstance(
-        MAML(small_network(), inner_loss=keras.losses.kl_divergence).inner_loss,
-        keras.losses.KLDivergence,
-    )
+    loss = MAML(small_network(), inner_loss=keras.losses.mean_squared_error).inner_loss
+    assert isinstance(loss, MSE)
+    with pytest.raises(ValueError, match="gives no probabilities, which inner_loss='kl_div"):
+        MAML(small_network(2), inner_loss=keras.losses.kl_divergence)
 
 
 def test_a_loss_that_is_set_later_is_checked_as_at_first():

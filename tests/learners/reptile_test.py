@@ -106,6 +106,20 @@ def test_weights_of_episodes_weigh_the_moves(make_learner, make_episodes, expect
         learner.train_on_batch(x, y, sample_weight=np.ones(y.shape))
 
 
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+def test_weights_of_any_type(make_network, make_episodes, dtype):
+    x, y = make_episodes(2, dtype="float32")
+    learner = Reptile(make_network(dtype="float32"))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner.compile("sgd", loss, run_eagerly=True)
+    before = [v.numpy() for v in learner.trainable_variables]
+    learner.train_on_batch(x, y, sample_weight=np.array([0, 0], dtype))
+    for one, other in zip(before, learner.trainable_variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="Reptile: the query labels are missing"):
+        learner.train_on_batch(x)
+
+
 def test_weights_of_losses_are_refused(make_learner):
     with pytest.raises(ValueError, match=r"Reptile: loss_weights=\[2.0\] has no meaning"):
         make_learner().compile("sgd", "mse", loss_weights=[2.0])

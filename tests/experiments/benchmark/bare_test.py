@@ -72,14 +72,18 @@ def test_few_shot_training():
         keras.optimizers.Adam(1e-3, global_clipnorm=0.25),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    before = learner.flat.parameters()
     for _ in range(2):
+        before = learner.flat.parameters()
+        # From the same weights, as rounding decides between the places of a maximum later on.
+        ours = [before, *learner.cell.trainable_variables]
+        for theirs, own in zip(bare.variables, ours, strict=True):
+            theirs.assign(own)
         learner.train_on_batch(x, y)
         bare.train_step(x, y)
-    moved, bare_moved = learner.flat.parameters() - before, bare.variables[0] - before
-    # Adam turns a gradient that is nothing but rounding into a full step of either sign.
-    assert np.mean(np.abs(moved - bare_moved) < 1e-5) > 0.98
-    assert np.abs(moved).max() > 1e-3
+        moved, bare_moved = learner.flat.parameters() - before, bare.variables[0] - before
+        # Adam turns a gradient that is nothing but rounding into a full step of either sign.
+        assert np.mean(np.abs(moved - bare_moved) < 1e-5) > 0.98
+        assert np.abs(moved).max() > 5e-4
 
 
 def test_optimizers_loss_and_meta_gradients():
