@@ -58,7 +58,7 @@ class Part(Argument):
 
 
 class Constant(Argument):
-    """A number of a `Cell` or a `Preprocessing`, which may be changed until a graph has read it.
+    """A number of a `Cell`, `Preprocessing` or `Problem`, to be changed until a graph has read it.
 
     The graph holds it from then on, so that later changes would not be seen.
     """
@@ -72,8 +72,8 @@ class Constant(Argument):
         if getattr(cell, "in_graph", False):
             raise SettingError(
                 f"{type(cell).__name__}: {self.name}={value!r} is set too late: it has run in a "
-                "graph, which goes on with the value before; make a new cell, and with it a new "
-                "learner or optimizer."
+                "graph, which goes on with the value before; make a new one, and anew what was "
+                "made of it, such as a learner or an optimizer."
             )
         super().__set__(cell, value)
 

@@ -11,6 +11,7 @@ from meta_keras.layers import (
     CoordinatewiseLSTM,
     GatedLSTMCell,
     GradientDescentCell,
+    MetaSGDCell,
     NesterovCell,
     RMSpropCell,
 )
@@ -88,6 +89,7 @@ def test_another_rate_is_obeyed_or_refused(make):
         (AdamCell, {"beta_1": 0.5}),
         (CoordinatewiseLSTM, {"units": (2,), "preprocessing": "none", "output_scale": 2.0}),
         (CoordinatewiseLSTM, {"gradient_rate": 0.1}),
+        (MetaSGDCell, {"rate_initializer": "zeros"}),
         (GatedLSTMCell, {"units": 2, "p": 5.0, "input_gate_bias_initializer": "zeros"}),
     ],
 )

@@ -163,7 +163,7 @@ def test_numbers_set_later_are_obeyed_or_refused(read, name, bad, good):
     cell = CoordinatewiseLSTM((2,), Concatenated([RawGradient(), read]))
     cell.build_once()
     tf.function(lambda: cell(gradient, tf.zeros(()), gradient, cell.initial_state(gradient)))()
-    with pytest.raises(SettingError, match=f"{name}=.*set too late.*make a new cell"):
+    with pytest.raises(SettingError, match=f"{name}=.*set too late.*make a new one"):
         setattr(read, name, 2 * good)
     with pytest.raises(SettingError, match="parts cannot be replaced"):
         cell.preprocessing.parts = [read]
