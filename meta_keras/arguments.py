@@ -1,5 +1,9 @@
 """Arguments of a model that stay attributes: checked when they are set, and obeyed at once."""
 
+import math
+
+import tensorflow as tf
+
 from meta_keras.errors import SettingError
 
 
@@ -54,17 +58,22 @@ class Part(Argument):
 
 
 class Constant(Argument):
-    """A number of a `Cell`, which may be changed until the cell has run in a graph.
+    """A number of a `Cell`, `Preprocessing` or `Problem`, to be changed until a graph has read it.
 
     The graph holds it from then on, so that later changes would not be seen.
     """
 
+    def __get__(self, cell, owner=None):
+        if cell is not None and tf.inside_function():
+            vars(cell)["in_graph"] = True
+        return super().__get__(cell, owner)
+
     def __set__(self, cell, value):
         if getattr(cell, "in_graph", False):
             raise SettingError(
-                f"{type(cell).__name__}: {self.name}={value!r} is set too late: the cell has run "
-                "in a graph, which goes on with the value before; make a new cell, and with it a "
-                "new learner or optimizer."
+                f"{type(cell).__name__}: {self.name}={value!r} is set too late: it has run in a "
+                "graph, which goes on with the value before; make a new one, and anew what was "
+                "made of it, such as a learner or an optimizer."
             )
         super().__set__(cell, value)
 
@@ -88,11 +97,29 @@ def positive_integer(optional=False):
     return check
 
 
+def real(value):
+    """A number as a float; NaN, for which no comparison holds, for what is no number."""
+    if isinstance(value, (bool, str, bytes)):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
 def positive(model, name, value):
-    """A check for positive numbers."""
-    if not value > 0:
-        raise refusal(model, name, value, "be positive")
-    return float(value)
+    """A check for positive, finite numbers."""
+    if not 0 < real(value) < math.inf:
+        infinite = " and finite" if real(value) == math.inf else ""
+        raise refusal(model, name, value, f"be positive{infinite}")
+    return real(value)
+
+
+def decay(model, name, value):
+    """A check for what a running mean keeps of itself at every step, in [0, 1)."""
+    if not 0 <= real(value) < 1:
+        raise refusal(model, name, value, "be in [0, 1)")
+    return real(value)
 
 
 def one_of(choices):

@@ -3,15 +3,9 @@
 import keras
 import tensorflow as tf
 
-from meta_keras.arguments import Constant, refusal
+from meta_keras.arguments import Constant, decay
 from meta_keras.layers.fixed_rate import FixedRateCell
 from meta_keras.layers.root import root
-
-
-def _decay(cell, name, value):
-    if not 0 <= value < 1:
-        raise refusal(cell, name, value, "be in [0, 1)")
-    return float(value)
 
 
 def adam_update(gradient, parameters, m, v, step, learning_rate, beta_1, beta_2, epsilon):
@@ -48,7 +42,7 @@ class AdamCell(FixedRateCell):
     """
 
     BETA_2, EPSILON = 0.999, 1e-7
-    beta_1 = Constant(_decay)
+    beta_1 = Constant(decay)
 
     def __init__(self, learning_rate=0.01, beta_1=0.9, **kwargs):
         super().__init__(learning_rate, **kwargs)

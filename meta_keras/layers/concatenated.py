@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from meta_keras.arguments import Part
 from meta_keras.layers.log_and_sign import LogAndSign
 from meta_keras.layers.preprocessing import Preprocessing, RawGradient
 from meta_keras.layers.rnnprop import RNNProp
@@ -24,10 +25,12 @@ class Concatenated(Preprocessing):
     4
     """
 
+    parts = Part()
+
     def __init__(self, parts):
         if not parts:
             raise ValueError("Concatenated: at least one part is needed.")
-        self.parts = list(parts)
+        self.parts = tuple(parts)
 
     @property
     def num_features(self):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from meta_keras.arguments import Constant, Part, positive
+from meta_keras.arguments import Constant, Part, positive, real
 from meta_keras.layers.cell import Cell
 from meta_keras.layers.concatenated import get_preprocessing, named_preprocessing
 from meta_keras.layers.lstm import lstm_step
@@ -14,6 +14,10 @@ from meta_keras.layers.lstm import lstm_step
 def gradient_path(gradient, mean, gates, gradient_rate):
     """gradient_rate (10 exp(a_t) m^_t + exp(b_t) grad_t), where `gates` `[2, P]` are the exps."""
     return gradient_rate * (10.0 * gates[0] * mean + gates[1] * gradient)
+
+
+def _positive_or_none(cell, name, value):
+    return None if value is None else positive(cell, name, value)
 
 
 class CoordinatewiseLSTMState(NamedTuple):
@@ -74,7 +78,7 @@ class CoordinatewiseLSTM(Cell):
     units = Part()
     preprocessing = Part()
     output_scale = Constant(positive)
-    gradient_rate = Part()
+    gradient_rate = Part(_positive_or_none)
 
     def __init__(
         self,
@@ -87,23 +91,19 @@ class CoordinatewiseLSTM(Cell):
         super().__init__(**kwargs)
         name = type(self).__name__
         self.units = tuple(units)
-        if not self.units or any(width != int(width) or width < 1 for width in self.units):
+        if not self.units or any(not (real(w) % 1 == 0 and w > 0) for w in self.units):
             raise ValueError(f"{name}: units must be positive integers, got units={units!r}.")
         try:
             self.preprocessing = get_preprocessing(preprocessing)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-        if gradient_rate is not None and not gradient_rate > 0:
-            raise ValueError(
-                f"{name}: gradient_rate must be positive or None, got {gradient_rate!r}."
-            )
         if gradient_rate is not None and not self.preprocessing.keeps_mean:
             raise ValueError(
                 f"{name}: gradient_rate={gradient_rate!r} needs a preprocessing that keeps a mean, "
                 f"preprocessing='rnnprop' or 'combined', got {preprocessing!r}."
             )
         self.output_scale = output_scale
-        self.gradient_rate = None if gradient_rate is None else float(gradient_rate)
+        self.gradient_rate = gradient_rate
 
     def build(self, parameters_shape):
         def weight(name, shape, initializer):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from meta_keras.arguments import Part
+from meta_keras.arguments import Part, real
 from meta_keras.layers.cell import Cell
 from meta_keras.layers.log_and_sign import check_p, log_and_sign
 from meta_keras.layers.lstm import lstm_step
@@ -79,7 +79,9 @@ class GatedLSTMCell(Cell):
     """
 
     units = Part()
-    p = Part()
+    p = Part(check_p)
+    input_gate_bias_initializer = Part()
+    forget_gate_bias_initializer = Part()
 
     def __init__(
         self,
@@ -90,11 +92,10 @@ class GatedLSTMCell(Cell):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not (units == int(units) and units > 0):
+        if not (real(units) % 1 == 0 and units > 0):
             raise ValueError(f"GatedLSTMCell: units must be a positive integer, got {units!r}.")
-        check_p(p, "GatedLSTMCell")
         self.units = int(units)
-        self.p = float(p)
+        self.p = p
         self.input_gate_bias_initializer = keras.initializers.get(
             input_gate_bias_initializer or keras.initializers.RandomUniform(-5.0, -4.0)
         )

@@ -5,19 +5,21 @@ import math
 import keras
 import tensorflow as tf
 
+from meta_keras.arguments import Constant, real
 from meta_keras.errors import SettingError
 from meta_keras.layers.preprocessing import Preprocessing
 
 LARGEST_P = 87  # exp(-p) must be a normal number of float32.
 
 
-def check_p(p, name):
-    """Raises a `SettingError` unless 0 < p <= `LARGEST_P`; `name` is who asks."""
-    if not 0 < p <= LARGEST_P:
+def check_p(reader, name, p):
+    """A check for 0 < p <= `LARGEST_P`."""
+    if not 0 < real(p) <= LARGEST_P:
         raise SettingError(
-            f"{name}: p must be positive and at most {LARGEST_P}, where exp(-p) is still a float32 "
-            f"number, got p={p!r}."
+            f"{type(reader).__name__}: {name} must be positive and at most {LARGEST_P}, where "
+            f"exp(-p) is still a float32 number, got {name}={p!r}."
         )
+    return real(p)
 
 
 def log_and_sign(x, p):
@@ -51,7 +53,7 @@ class LogAndSign(Preprocessing):
         p: positive float, at most 87; the papers use 10.
 
     Raises:
-        SettingError: `p` is out of range.
+        SettingError: `p` is out of range, or set when it has run in a graph.
 
     Example:
 
@@ -61,10 +63,10 @@ class LogAndSign(Preprocessing):
     """
 
     num_features = 2
+    p = Constant(check_p)
 
     def __init__(self, p=10.0):
-        check_p(p, "LogAndSign")
-        self.p = float(p)
+        self.p = p
 
     def step(self, gradient, state):
         return log_and_sign(gradient, self.p), None, state

@@ -2,6 +2,7 @@
 
 import keras
 
+from meta_keras.arguments import Part
 from meta_keras.layers.cell import Cell
 
 
@@ -31,6 +32,8 @@ class MetaSGDCell(Cell):
     >>> [float(value) for value in theta]
     [0.5, 0.5, 0.5]
     """
+
+    rate_initializer = Part()
 
     def __init__(self, rate_initializer=None, **kwargs):
         super().__init__(**kwargs)

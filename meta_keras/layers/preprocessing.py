@@ -14,6 +14,9 @@ class Preprocessing:
         keeps_mean: whether `step` gives a running mean of the gradient.
         bounded: whether the features know no scale, so that the output of a network that reads
             them belongs into a tanh (Lv et al. 2017, section 4.2).
+
+    Its numbers, such as `LogAndSign.p`, may be set until it has run in a graph, which keeps those
+    it was made with, as those of a `Cell`.
     """
 
     num_features: int

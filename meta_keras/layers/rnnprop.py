@@ -5,6 +5,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from meta_keras.arguments import Constant, decay, positive
 from meta_keras.layers.preprocessing import Preprocessing
 from meta_keras.layers.root import smallest_normal
 
@@ -62,7 +63,7 @@ class RNNProp(Preprocessing):
         epsilon: positive float, added to the root.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: an argument is out of range, or set when it has run in a graph.
 
     The state is an `RNNPropState`. `step` also gives m^_t, the corrected mean of the gradient.
 
@@ -77,13 +78,11 @@ class RNNProp(Preprocessing):
     num_features = 2
     keeps_mean = True
     bounded = True
+    beta = Constant(decay)
+    epsilon = Constant(positive)
 
     def __init__(self, beta=0.95, epsilon=1e-8):
-        if not 0 <= beta < 1:
-            raise ValueError(f"RNNProp: beta must be in [0, 1), got beta={beta!r}.")
-        if not epsilon > 0:
-            raise ValueError(f"RNNProp: epsilon must be positive, got epsilon={epsilon!r}.")
-        self.beta, self.epsilon = float(beta), float(epsilon)
+        self.beta, self.epsilon = beta, epsilon
 
     def initial_state(self, parameters):
         zeros = tf.zeros_like(parameters)

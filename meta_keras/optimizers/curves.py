@@ -30,6 +30,8 @@ def loss_curve(cell, problem, seed, steps):
         losses = losses.write(tf.cast(step, tf.int32), run.losses[0])
         return step + 1, run.parameters, run.state, losses
 
+    if problem.variables is not None:
+        cell.prepare(problem.variables)
     parameters = tf.cast(problem.initial_parameters(seed), cell.compute_dtype)
     losses = tf.TensorArray(parameters.dtype, steps + 1)
     _, parameters, _, losses = tf.while_loop(

@@ -110,8 +110,6 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         if isinstance(learning_rate, numbers.Real):
             learning_rate = float(learning_rate)
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
-        _check_cell(cell)
-        cell.build_once()
         self.cell = cell
 
     def __setattr__(self, name, value):
@@ -123,6 +121,9 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
                 f"LearnedOptimizer: {name}={value!r} is set too late, training has begun; give it "
                 "to a new optimizer."
             )
+        if name == "cell":
+            _check_cell(value)
+            value.build_once()
         super().__setattr__(name, value)
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
@@ -217,6 +218,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             self._structure, [tf.convert_to_tensor(variable) for variable in self._state]
         )
         theta = self._flatten(values)
+        self.cell.prepare(variables)  # Another optimizer may have it for others meanwhile.
         after, state = self.cell(self._flatten(gradients), tf.zeros(()), theta, before)
         if len(given) < len(variables):
             moved = np.repeat([n in given for n in range(len(variables))], self._sizes)

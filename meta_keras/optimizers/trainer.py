@@ -5,25 +5,25 @@ import tensorflow as tf
 
 from meta_keras.arguments import Argument, Part, boolean, positive_integer
 from meta_keras.errors import SettingError
-from meta_keras.layers.full_precision import full_precision
 from meta_keras.optimizers import old_files
 from meta_keras.optimizers.curves import MeanCurve, loss_curve
 from meta_keras.optimizers.trainer_settings import (
-    number,
+    check_enough,
+    need,
+    needed_problem,
+    optimization,
     penalties,
+    prepare_cell,
     problem_of_size,
     refuse,
     refuse_replicas,
+    same_policy,
+    truncation,
     weights,
 )
 from meta_keras.presets import model_file
 from meta_keras.recompute import unroll_recomputed
 from meta_keras.unroll import unroll
-
-
-def _prepare_cell(trainer, problem):
-    if problem is not None and problem.variables is not None:
-        trainer.cell.prepare(problem.variables)
 
 
 def _restart_curve(trainer, horizon):
@@ -49,8 +49,9 @@ class OptimizerTrainer(keras.Model):
     `horizon` steps; `val_loss` is the mean over steps 1 to `horizon` (weighted by w_t) of the mean
     over optimizations, `val_final_loss` the mean after the last step.
 
-    All settings but `cell` and `size` may be changed as attributes at any time, by callbacks too:
-    the next step or validation is made anew with them.
+    All settings but `cell`, `size` and `dtype` may be changed as attributes at any time, by
+    callbacks too: the next step or validation is made anew with them. A new `unroll_steps` needs a
+    `fit` on truncations of that length: those of another, as of a `fit` that runs, are refused.
 
     Args:
         cell: a `meta_keras.layers.Cell` with weights, whose first state has the structure of the
@@ -79,8 +80,9 @@ class OptimizerTrainer(keras.Model):
             losses of its activations; `compile` or `fit` is given a loss, metrics, targets or
             weights, or there are several replicas; or (in training) there is no problem, it does
             not allow the second derivatives that `second_order` takes, no weight of the cell is
-            trainable, or the truncations are of another length; or (in validation) there are fewer
-            weights than steps.
+            trainable, the data are not what `truncations` gives, or for another length; or (in
+            validation too) the data are not what `validation_optimizations` gives, or there are
+            fewer weights than steps.
 
     Example:
 
@@ -97,7 +99,7 @@ class OptimizerTrainer(keras.Model):
 
     cell = Part()
     size = Part()
-    problem = Argument(problem_of_size, then=_prepare_cell)
+    problem = Argument(problem_of_size, then=prepare_cell)
     validation_problem = Argument(problem_of_size)
     unroll_steps = Argument(positive_integer())
     second_order = Argument(boolean)
@@ -120,11 +122,7 @@ class OptimizerTrainer(keras.Model):
         **kwargs,
     ):
         name = type(self).__name__
-        super().__init__(dtype=full_precision(dtype or cell.dtype_policy, name), **kwargs)
-        if self.compute_dtype != cell.compute_dtype:
-            raise SettingError(
-                f"{name}: dtype={dtype!r} must be that of the cell, {cell.compute_dtype}."
-            )
+        super().__init__(dtype=same_policy(name, cell, dtype), **kwargs)
         if problem is None and size is None:
             raise SettingError(f"{name}: a problem is needed.")
         self.cell = cell
@@ -174,13 +172,21 @@ class OptimizerTrainer(keras.Model):
 
     def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
         refuse(y=y, class_weight=class_weight, sample_weight=sample_weight)
-        length = getattr(x, "unroll_steps", self.unroll_steps)
-        if length != self.unroll_steps:
-            raise SettingError(
-                f"{type(self).__name__}: unroll_steps={self.unroll_steps}, but the truncations "
-                f"were made with unroll_steps={length}."
-            )
+        need(x, "truncations")
         return super().fit(x, None, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        need(x, "validation_optimizations")
+        return super().evaluate(x, *args, **kwargs)
+
+    @property
+    def dtype_policy(self):
+        return super().dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, dtype):
+        policy = same_policy(type(self).__name__, self.cell, dtype)
+        keras.Model.dtype_policy.fset(self, policy)
 
     @property
     def metrics(self):
@@ -222,7 +228,7 @@ class OptimizerTrainer(keras.Model):
         return tf.reduce_mean(losses), run.parameters, run.state
 
     def train_step(self, data):
-        problem = self._need_problem(self.problem)
+        problem = needed_problem(self, self.problem)
         if self.second_order and not problem.second_order:
             raise SettingError(
                 f"{type(self).__name__}: second_order=True needs a problem with second_order=True."
@@ -233,7 +239,7 @@ class OptimizerTrainer(keras.Model):
                 f"{type(self).__name__}: cell={self.cell!r} has no trainable weights: it has none, "
                 "or it is frozen (trainable=False)."
             )
-        seed, step = (number(data, name) for name in ("seed", "step"))
+        seed, step = truncation(data, self.unroll_steps, self.loss_weights)
         carried = tf.nest.pack_sequence_as(
             self.structure, [tf.convert_to_tensor(variable) for variable in self.carried]
         )
@@ -250,27 +256,15 @@ class OptimizerTrainer(keras.Model):
         return {"loss": self.loss_mean.result()}
 
     def test_step(self, data):
-        problem = self._need_problem(self.validation_problem or self.problem)
+        problem = needed_problem(self, self.validation_problem or self.problem)
+        check_enough(self.loss_weights, f"horizon={self.horizon}", self.horizon)
         weights = self.loss_weights or [1.0] * self.horizon
-        if len(weights) < self.horizon:
-            raise SettingError(
-                f"{type(self).__name__}: horizon={self.horizon} is longer than loss_weights, of "
-                f"which there are {len(weights)}."
-            )
-        seed = number(data, "seed")
+        seed = optimization(data)
         self.curve.update_state(loss_curve(self.cell, problem, seed, self.horizon))
         mean = self.curve.result()
         weights = tf.constant(weights[: self.horizon], mean.dtype)
         loss = tf.reduce_sum(weights * mean[1:]) / tf.reduce_sum(weights)
         return {"loss": loss, "final_loss": mean[-1]}
-
-    def _need_problem(self, problem):
-        if problem is None:
-            raise SettingError(
-                f"{type(self).__name__}: problem=None; a loaded trainer has none: set its "
-                "attribute .problem before fit."
-            )
-        return problem
 
     def load_own_variables(self, store):
         arrays = [store[str(number)] for number in range(len(store.keys()))]

@@ -9,7 +9,9 @@ from meta_keras.errors import SettingError
 def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
     """The order of work for an `OptimizerTrainer`: truncations of optimizations, in turn.
 
-    Truncation number i is a pure function of `(seed, i)`, so that a run can resume exactly.
+    Truncation number i is a pure function of `(seed, i)`, so that a run can resume exactly. Each
+    goes on where the one before it ended: they are for use in this order, from the first or from
+    where the trainer has stopped.
 
     Args:
         count: number of truncations.
@@ -23,8 +25,9 @@ def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
         total: truncations of the whole training, `start + count` by default.
 
     Returns:
-        A `tf.data.Dataset` of dicts of int64 `seed` and `step`, `[1]` each; its attribute
-        `unroll_steps` tells the trainer for which length it was made.
+        A `tf.data.Dataset` of dicts of int64 `seed` and `step`, `[1]` each, and `lengths`
+        `[unroll_steps, longest horizon, 0]`, which is empty: its shape tells the trainer, when it
+        makes a graph, what the truncations were made for.
 
     Raises:
         SettingError: a horizon is not a multiple of `unroll_steps`, or there are more horizons than
@@ -54,11 +57,10 @@ def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
                 None
             ],
             "step": (number % length * unroll_steps)[None],
+            "lengths": tf.zeros([int(unroll_steps), int(max(horizons)), 0], tf.int64),
         }
 
-    work = tf.data.Dataset.range(start, start + count).map(truncation)
-    work.unroll_steps = unroll_steps
-    return work
+    return tf.data.Dataset.range(start, start + count).map(truncation)
 
 
 def validation_optimizations(seeds):

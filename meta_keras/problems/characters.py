@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from meta_keras import networks
+from meta_keras.arguments import Constant, Part, positive_integer
 from meta_keras.functional import FlatNetwork
 from meta_keras.problems.model import shuffled
 from meta_keras.problems.problem import Problem
@@ -26,19 +27,21 @@ class CharacterClassification(Problem):
         ValueError: there are fewer than N classes, or a number is out of range.
     """
 
+    nway = Part()
+    batch_size = Constant(positive_integer())
+
     def __init__(self, drawings, nway=20, batch_size=64, filters=16):
         if not 2 <= nway <= len(drawings):
             raise ValueError(
                 f"nway must be from 2 to {len(drawings)}, the number of classes, got nway={nway}."
             )
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got batch_size={batch_size}.")
+        self.batch_size = batch_size
         shape = (*drawings.shape[2:], 1)
         model = networks.conv4(nway, shape, filters=filters, downsample="stride")
         self.flat = FlatNetwork(model, second_order=True)
         self.size = self.flat.size
         self.variables = model.trainable_variables
-        self.nway, self.batch_size = nway, batch_size
+        self.nway = nway
         self.drawings = tf.constant(drawings)
         self.start = [tf.convert_to_tensor(v) for v in model.trainable_variables]
         self.state = self.flat.state()

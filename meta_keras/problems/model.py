@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from meta_keras.arguments import Constant, positive_integer
 from meta_keras.errors import SettingError
 from meta_keras.functional import FlatNetwork
 from meta_keras.problems.model_checks import check_behaviour, check_declarations, check_element
@@ -31,7 +32,8 @@ class ModelProblem(Problem):
             changes as it runs, regularisers, constraints or layers that add losses; second
             derivatives through it would be wrong; the loss does not fit; the data set is empty or
             endless, or its elements are not single examples of the model; `batch_size` is not
-            positive; or (in training) a layer was frozen or thawed since.
+            positive, or set when a graph holds it; or (in training) a layer was frozen or thawed
+            since.
 
     Example:
 
@@ -42,9 +44,10 @@ class ModelProblem(Problem):
     3
     """
 
+    batch_size = Constant(positive_integer())
+
     def __init__(self, model, loss, data, batch_size=128, second_order=True):
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got batch_size={batch_size}.")
+        self.batch_size = batch_size
         count = int(data.cardinality())
         if count in (0, tf.data.INFINITE_CARDINALITY):
             raise ValueError(f"data must be a finite, non-empty data set, its size is {count}.")
@@ -55,7 +58,6 @@ class ModelProblem(Problem):
         self.size = self.flat.size
         self.variables = model.trainable_variables
         self.loss_fn = get_loss(loss)
-        self.batch_size = batch_size
         # In large batches: single examples would take minutes.
         columns = zip(*data.batch(4096).as_numpy_iterator(), strict=True)
         self.x, self.y = (tf.constant(np.concatenate(column)) for column in columns)

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from meta_keras.arguments import Part, one_of, positive_integer
 from meta_keras.problems.problem import Problem
 
 
@@ -18,19 +19,18 @@ class Quadratic(Problem):
         batch: functions side by side in one optimization.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: an argument is out of range, or set later.
     """
 
+    variant = Part(one_of(("gaussian", "uniform")))
+    dimensions = Part(positive_integer())
+    batch = Part(positive_integer())
+
     def __init__(self, variant="gaussian", dimensions=10, batch=128):
-        if variant not in ("gaussian", "uniform"):
-            raise ValueError(f"variant must be 'gaussian' or 'uniform', got variant={variant!r}.")
-        for name, value in (("dimensions", dimensions), ("batch", batch)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {name}={value}.")
         self.variant = variant
         self.dimensions = dimensions
         self.batch = batch
-        self.size = batch * dimensions
+        self.size = self.batch * self.dimensions
 
     def initial_parameters(self, seed):
         return 0.01 * tf.random.stateless_normal([self.size], tf.random.fold_in([seed, 0], 0))

@@ -4,8 +4,18 @@ import math
 
 import tensorflow as tf
 
+from meta_keras.arguments import Constant, Part, real
 from meta_keras.errors import SettingError
 from meta_keras.problems.problem import Problem
+
+
+def _scale(problem, name, value):
+    if not 0 < real(value) < math.inf:
+        raise SettingError(
+            f"RandomlyScaled: scale={value!r} must be positive and finite; without scaling, use "
+            "the problem itself."
+        )
+    return real(value)
 
 
 class RandomlyScaled(Problem):
@@ -22,7 +32,7 @@ class RandomlyScaled(Problem):
         scale: s, a positive float.
 
     Raises:
-        SettingError: `scale` is not positive and finite.
+        SettingError: `scale` is not positive and finite, or set when a graph holds it.
 
     Example:
 
@@ -31,14 +41,12 @@ class RandomlyScaled(Problem):
     6
     """
 
+    problem = Part()
+    scale = Constant(_scale)
+
     def __init__(self, problem, scale):
-        if not 0 < scale < math.inf:
-            raise SettingError(
-                f"RandomlyScaled: scale={scale!r} must be positive and finite; without "
-                "scaling, use the problem itself."
-            )
         self.problem = problem
-        self.scale = float(scale)
+        self.scale = scale
 
     @property
     def size(self):

@@ -156,6 +156,10 @@ def test_gradient_path_starts_as_descent_with_momentum(make_cell):
     [
         ({"units": ()}, r"units=\(\)"),
         ({"units": (20, 0)}, r"units=\(20, 0\)"),
+        ({"units": (20, float("nan"))}, r"units=\(20, nan\)"),
+        ({"units": (20, "20")}, r"units=\(20, '20'\)"),
+        ({"output_scale": float("inf")}, "output_scale must be positive and finite, got inf"),
+        ({"gradient_rate": float("inf"), "preprocessing": "rnnprop"}, "gradient_rate .* got inf"),
         ({"preprocessing": "magic"}, "'magic'"),
         ({"preprocessing": 3}, "a Preprocessing or one of .*got 3"),
         ({"output_scale": -1}, "output_scale must be positive, got -1"),

@@ -11,6 +11,7 @@ from meta_keras.layers import (
     CoordinatewiseLSTM,
     GatedLSTMCell,
     GradientDescentCell,
+    MetaSGDCell,
     NesterovCell,
     RMSpropCell,
 )
@@ -56,9 +57,11 @@ def test_has_no_weights(make):
 
 
 @pytest.mark.parametrize("make", CELLS)
-@pytest.mark.parametrize("learning_rate", [0, -0.1, float("nan")])
+@pytest.mark.parametrize("learning_rate", [0, -0.1, np.nan, np.inf, None, True, "0.1"])
 def test_bad_learning_rate(make, learning_rate):
-    with pytest.raises(ValueError, match=f"{make.__name__}: learning_rate .*, got {learning_rate}"):
+    with pytest.raises(
+        ValueError, match=f"{make.__name__}: learning_rate .*, got {learning_rate!r}"
+    ):
         make(learning_rate=learning_rate)
 
 
@@ -86,7 +89,8 @@ def test_another_rate_is_obeyed_or_refused(make):
         (AdamCell, {"beta_1": 0.5}),
         (CoordinatewiseLSTM, {"units": (2,), "preprocessing": "none", "output_scale": 2.0}),
         (CoordinatewiseLSTM, {"gradient_rate": 0.1}),
-        (GatedLSTMCell, {"units": 2, "p": 5.0}),
+        (MetaSGDCell, {"rate_initializer": "zeros"}),
+        (GatedLSTMCell, {"units": 2, "p": 5.0, "input_gate_bias_initializer": "zeros"}),
     ],
 )
 def test_other_numbers_are_refused_once_a_graph_holds_them(make, changes):

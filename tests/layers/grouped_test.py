@@ -95,6 +95,35 @@ def test_in_keras_it_is_one_rate_for_convolutions_and_one_for_the_rest(data, tmp
         np.testing.assert_array_equal(actual, expected)
 
 
+def test_it_may_serve_several_at_once(problem):
+    """Each has its own groups: two optimizers, and losses and a trainer on another problem."""
+    predicates = [is_convolution_kernel]
+    cell = GroupedCell([GradientDescentCell(0.1), GradientDescentCell(0.5)], predicates)
+    shapes = (1, 1, 2), (2,)
+    optimizers = [LearnedOptimizer(cell) for _ in shapes]
+    variables = [[keras.Variable(np.ones(s)) for s in order] for order in (shapes, shapes[::-1])]
+    for _ in range(2):
+        for optimizer, own in zip(optimizers, variables, strict=True):
+            optimizer.apply([np.ones(v.shape, "float32") for v in own], own)
+        loss_curves(cell, problem, [5], 1)
+    for own in variables:
+        for variable in own:
+            expected = 0.8 if is_convolution_kernel(variable) else 0.0
+            np.testing.assert_allclose(variable, np.full(variable.shape, expected), atol=1e-6)
+
+
+def test_a_trainer_keeps_its_groups(problem):
+    cells = [CoordinatewiseLSTM((2,)), CoordinatewiseLSTM((2,), "none")]
+    cell = GroupedCell(cells, [is_convolution_kernel])
+    trainer = OptimizerTrainer(cell, problem, unroll_steps=1)
+    trainer.compile("sgd", run_eagerly=True)
+    expected = cell.assignment
+    LearnedOptimizer(cell).build([keras.Variable(np.ones(3))])
+    assert cell.assignment != expected
+    trainer.fit(truncations(1, 1, 1), verbose=0)
+    assert cell.assignment == expected
+
+
 def test_training_reaches_the_weights_of_every_group(problem, tmp_path):
     cells = [CoordinatewiseLSTM((3,)), CoordinatewiseLSTM((4,))]
     trainer = OptimizerTrainer(GroupedCell(cells, [is_convolution_kernel]), problem, unroll_steps=3)

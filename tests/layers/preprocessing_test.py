@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras.layers import Concatenated, LogAndSign, Preprocessing, RawGradient, RNNProp
+from meta_keras.errors import SettingError
+from meta_keras.layers import (
+    Concatenated,
+    CoordinatewiseLSTM,
+    LogAndSign,
+    Preprocessing,
+    RawGradient,
+    RNNProp,
+)
 from meta_keras.layers.concatenated import get_preprocessing
 from meta_keras.layers.log_and_sign import log_and_sign
 
@@ -123,8 +131,10 @@ def test_concatenated_is_its_parts_one_below_the_other():
         (lambda: LogAndSign(p=88), "exp.* still a float32 number, got p=88"),
         (lambda: LogAndSign(p=-1.0), "p=-1.0"),
         (lambda: LogAndSign(p=float("nan")), "p=nan"),
-        (lambda: RNNProp(beta=1.0), "beta=1.0"),
-        (lambda: RNNProp(epsilon=0.0), "epsilon=0.0"),
+        (lambda: RNNProp(beta=1.0), "RNNProp: beta must be in .*got 1.0"),
+        (lambda: RNNProp(epsilon=0.0), "RNNProp: epsilon must be positive, got 0.0"),
+        (lambda: RNNProp(epsilon=np.inf), "epsilon must be positive and finite, got inf"),
+        (lambda: LogAndSign(p="10"), "p=.10"),
         (lambda: Concatenated([]), "at least one part"),
         (lambda: get_preprocessing("magic"), "one of .*'log_and_sign'.*got 'magic'"),
     ],
@@ -132,6 +142,31 @@ def test_concatenated_is_its_parts_one_below_the_other():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "bad", "good"),
+    [
+        (LogAndSign(), "p", 88, 50.0),
+        (RNNProp(), "beta", None, 0.5),
+        (RNNProp(), "epsilon", 0, 1e-3),
+    ],
+)
+def test_numbers_set_later_are_obeyed_or_refused(read, name, bad, good):
+    """A graph holds those that it was made with; here it is that of a cell."""
+    with pytest.raises(SettingError, match=f"{name} must be"):
+        setattr(read, name, bad)
+    setattr(read, name, good)
+    gradient = tf.constant([1e-3])
+    features, _ = type(read)(**{name: good})(gradient, read.initial_state(gradient))
+    np.testing.assert_array_equal(read(gradient, read.initial_state(gradient))[0], features)
+    cell = CoordinatewiseLSTM((2,), Concatenated([RawGradient(), read]))
+    cell.build_once()
+    tf.function(lambda: cell(gradient, tf.zeros(()), gradient, cell.initial_state(gradient)))()
+    with pytest.raises(SettingError, match=f"{name}=.*set too late.*make a new one"):
+        setattr(read, name, 2 * good)
+    with pytest.raises(SettingError, match="parts cannot be replaced"):
+        cell.preprocessing.parts = [read]
 
 
 def test_a_small_epsilon_of_rnnprop_is_honoured():

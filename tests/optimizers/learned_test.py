@@ -230,8 +230,12 @@ def test_a_variable_that_is_overwritten_with_its_gradient(cell):
     ],
 )
 def test_cells_that_cannot_be_used(make, message):
+    optimizer = LearnedOptimizer(GradientDescentCell(0.5))
     with pytest.raises(SettingError, match=message):
         LearnedOptimizer(make())
+    with pytest.raises(SettingError, match=message):
+        optimizer.cell = make()
+    assert type(optimizer.cell) is GradientDescentCell
 
 
 def test_order_of_variables_does_not_matter(cell, data):

@@ -130,15 +130,15 @@ def test_characters_loss_is_the_networks(characters):
 def test_bad_arguments(regression):
     with pytest.raises(ValueError, match="nway must be from 2 to 3.*nway=4"):
         CharacterClassification(np.zeros((3, 20, 16, 16), "uint8"), nway=4)
-    with pytest.raises(ValueError, match="batch_size=0"):
+    with pytest.raises(ValueError, match="batch_size must be a positive integer, got 0"):
         CharacterClassification(np.zeros((3, 20, 16, 16), "uint8"), nway=2, batch_size=0)
-    with pytest.raises(ValueError, match="variant='cubic'"):
+    with pytest.raises(ValueError, match="variant must be one of .* got .cubic."):
         Quadratic("cubic")
-    with pytest.raises(ValueError, match="dimensions=0"):
+    with pytest.raises(ValueError, match="dimensions must be a positive integer, got 0"):
         Quadratic(dimensions=0)
     model, loss = regression.flat.network, regression.loss_fn
     data = tf.data.Dataset.from_tensor_slices(([[1.0, 2.0, 3.0]], [[1.0]]))
-    with pytest.raises(ValueError, match="batch_size=0"):
+    with pytest.raises(ValueError, match="batch_size must be a positive integer, got 0"):
         ModelProblem(model, loss, data, batch_size=0)
     with pytest.raises(ValueError, match="finite"):
         ModelProblem(model, loss, data.repeat())

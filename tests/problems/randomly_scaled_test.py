@@ -62,3 +62,20 @@ def test_it_is_a_problem_like_the_one_it_scales(problem):
 def test_bad_scale(problem, scale):
     with pytest.raises(SettingError, match=f"RandomlyScaled: scale={scale} must be positive"):
         RandomlyScaled(problem, scale)
+
+
+def test_numbers_set_later_are_obeyed_or_refused(problem):
+    """A graph holds those that it was made with."""
+    scaled, seed = RandomlyScaled(problem, 1.0), tf.constant(5, tf.int64)
+    for bad in (0.0, None):
+        with pytest.raises(SettingError, match=f"scale={bad} must be positive"):
+            scaled.scale = bad
+    scaled.scale = 0.5
+    expected = RandomlyScaled(problem, 0.5).initial_parameters(seed)
+    np.testing.assert_array_equal(scaled.initial_parameters(seed), expected)
+    tf.function(scaled.initial_parameters)(seed)
+    with pytest.raises(SettingError, match="RandomlyScaled: scale=2.0 is set too late"):
+        scaled.scale = 2.0
+    for one, name, value in ((scaled, "problem", problem), (problem, "batch", 5)):
+        with pytest.raises(SettingError, match=f"{type(one).__name__}: {name} cannot be replaced"):
+            setattr(one, name, value)
