@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from meta_keras.learners import BalancedPairsLoss, RelationLoss
+
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 BAD_LABELS = {
     "from 1": (LABELS + 1, r"got \[1, 2, 3\]"),
@@ -205,6 +207,23 @@ def test_losses_that_compare_values_need_values(make_learner, make_batch):
         learner.train_on_batch(x, y[..., None] + 1)
     with pytest.raises(ValueError, match=r"takes class numbers, and .* shape \(6, 3\) an episode"):
         learner.train_on_batch(x, np.eye(3, dtype="int32")[y])
+
+
+@pytest.mark.parametrize("loss", [RelationLoss(), BalancedPairsLoss()])
+def test_own_losses(make_learner, make_batch, values, loss):
+    x, y = make_batch()
+    learner = make_learner()
+    learner.compile("sgd", loss, run_eagerly=True)
+    expected = learner.test_on_batch(x, y)
+    assert learner.test_on_batch(x, y[..., None]) == pytest.approx(expected, rel=1e-6)
+    before = values(learner.variables)
+    one_hot = np.eye(3, dtype="int32")[y[:, :3]]  # [B, Q, N] with B = 1 and Q = N
+    with pytest.raises(ValueError, match=r"takes class numbers, and .* shape \(3, 3\) an episode"):
+        learner.train_on_batch({**x, "query_images": x["query_images"][:, :3]}, one_hot)
+    _assert_untouched(learner, before, values)
+    x, y = make_batch(2, classes=1)
+    assert np.isfinite(learner.train_on_batch(x, y))
+    assert all(np.isfinite(value).all() for value in values(learner.variables))
 
 
 def test_metrics_that_do_not_fit_the_labels(make_learner, make_batch):

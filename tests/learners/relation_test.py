@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras.learners import RelationLoss, RelationNetwork
+from meta_keras.learners import BalancedPairsLoss, RelationLoss, RelationNetwork
 
 
 @pytest.fixture
@@ -76,6 +76,21 @@ def test_loss():
     sure = 50 * (2 * np.eye(3)[labels] - 1)
     assert float(loss(labels, sure)) == pytest.approx(0, abs=1e-12)
     assert float(loss(labels, -sure)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("loss", [RelationLoss(), BalancedPairsLoss()])
+def test_labels_in_a_column(loss, batch):
+    """They are taken as class numbers, not broadcast; one-hot labels are refused."""
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(batch, 3, 3)), rng.integers(0, 3, (batch, 3))
+    expected = loss(labels, logits)
+    np.testing.assert_array_equal(loss(labels[..., None], logits), expected)
+    shapes = [tf.TensorSpec(None, tf.int64), tf.TensorSpec([None, None, 3], tf.float64)]
+    compiled = tf.function(loss, input_signature=shapes)
+    np.testing.assert_allclose(compiled(labels[..., None], logits), expected, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"takes class numbers, .* got \(\d, 3, 3\)"):
+        loss(np.eye(3)[labels], logits)
 
 
 @pytest.mark.parametrize("loss", ["paper", "cross-entropy"])
