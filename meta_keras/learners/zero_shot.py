@@ -105,7 +105,7 @@ class ZeroShotPrototypicalNetwork(DescribedLearner):
         linear = keras.layers.Dense(
             len(prototypes), use_bias=False, dtype=self.dtype_policy, name="prototypes"
         )
-        z = embed(images)
+        z = ops.cast(embed(images), self.compute_dtype)
         linear.build(z.shape)
         linear.kernel.assign(2.0 * ops.transpose(prototypes))
         logits = linear(z) - 1.0 - ops.sum(ops.square(z), axis=-1, keepdims=True)
