@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from meta_keras.arguments import Part
+from meta_keras.functional import ends_in_sigmoid
 from meta_keras.learners.class_loss import ClassLoss
 from meta_keras.learners.metric import MetricLearner, class_means
 
@@ -70,7 +71,8 @@ class RelationNetwork(MetricLearner):
     Call arguments and shapes: see `EpisodicLearner`.
 
     Raises:
-        ValueError: a network is not built, or the two do not fit together.
+        ValueError: a network is not built, the two do not fit together, or the relation module
+            ends in a sigmoid.
 
     Example:
 
@@ -97,6 +99,11 @@ class RelationNetwork(MetricLearner):
             raise ValueError(
                 f"RelationNetwork: relation {relation.name!r} must map pairs of feature maps "
                 f"{expected} to one logit (None, 1), but maps {inputs} to {outputs}."
+            )
+        if ends_in_sigmoid(relation):
+            raise ValueError(
+                f"RelationNetwork: relation {relation.name!r} ends in a sigmoid, and must give a "
+                "logit, which the loss applies the sigmoid to: leave it out."
             )
         self.relation = relation
         self.map_shape = maps[1:]

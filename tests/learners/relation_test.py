@@ -114,3 +114,12 @@ def test_networks_must_fit_together(make_embedding, make_relation):
     wide = keras.Sequential([keras.Input((2, 2, 6)), keras.layers.Flatten()], name="wide")
     with pytest.raises(ValueError, match=r"'wide' must map .*\(None, 2, 2, 4\) to one logit"):
         RelationNetwork(make_embedding(maps=True), wide)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_relation_module_that_ends_in_a_sigmoid(make_embedding, apart):
+    last = [keras.layers.Dense(1), keras.layers.Activation("sigmoid")]
+    last = last if apart else [keras.layers.Dense(1, "sigmoid")]
+    layers = [keras.Input((2, 2, 4)), keras.layers.Flatten(), *last]
+    with pytest.raises(ValueError, match="relation 'it' ends in a sigmoid, and must give a logit"):
+        RelationNetwork(make_embedding(maps=True), keras.Sequential(layers, name="it"))
