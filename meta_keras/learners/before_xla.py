@@ -22,7 +22,7 @@ def checked(learner, x, y=None):
         return x
     if isinstance(x, tf.data.Dataset):
         return x.map(lambda *parts: _checked_element(learner, parts))
-    if not isinstance(x, dict):
+    if not isinstance(x, dict) and not hasattr(x, "shape"):
         raise ValueError(
             f"{type(learner).__name__}: with jit_compile=True labels are looked at before a step, "
             f"in arrays or in a tf.data.Dataset, not in a {type(x).__name__}; "

@@ -91,32 +91,94 @@ def check_count(what, each, pictures, values, images, rank=None):
             f"{what} must be one {each} for each of the {count} {pictures} of an episode, got the "
             f"shape {tuple(shape[1:])} an episode."
         )
+    if not shape[:1].is_compatible_with(images.shape[:1]):
+        raise ValueError(
+            f"{what} must be of as many episodes as {pictures}, got {shape[0]} and "
+            f"{images.shape[0]}."
+        )
     if count == 0:
         learner = what.split(":")[0]
         raise ValueError(f"{learner}: {pictures} are empty: there must be a picture a class.")
 
 
-def checked_images(name, argument, images, network, dtype):
-    """Pictures as a tensor, checked against what the network takes.
+def part_of(name, x, key):
+    """A part of a batch, in words if there is none.
+
+    Args:
+        name: of the learner, for messages.
+        x: the batch.
+        key: of the part.
+
+    Raises:
+        ValueError: the batch is no dict, or has no such part.
+    """
+    if not isinstance(x, dict):
+        raise ValueError(
+            f"{name}: a batch of episodes must be a dict with {key!r}, got a {type(x).__name__}."
+        )
+    if key not in x:
+        raise ValueError(f"{name}: a batch of episodes must have {key!r}, got {sorted(x)}.")
+    return x[key]
+
+
+def check_images(name, argument, images, network, axes=("n",)):
+    """Refuses pictures that a network does not take, as far as types and shapes tell.
 
     Args:
         name, argument: of the learner and of the argument, for messages.
-        images: `[n, ...]`, numbers of any type.
+        images: an array or a tensor `[n, ...]`.
         network: a `keras.Model`.
-        dtype: of the result.
+        axes: names of the axes before those of a picture; `("B", "n")` for a batch of episodes.
 
     Raises:
-        ValueError: they are no numbers, or of another shape.
+        ValueError: they are no numbers, none, or of another shape.
+    """
+    dtype, shape = tf.as_dtype(images.dtype), tf.TensorShape(images.shape)
+    if not (dtype.is_integer or dtype.is_floating or dtype.is_bool):
+        raise ValueError(f"{name}: {argument} must be numbers, got {dtype.name}.")
+    expected = (input_shape(network) or ())[1:]
+    if expected and not shape[len(axes) :].is_compatible_with(expected):
+        raise ValueError(
+            f"{name}: {argument} must be of the shape [{', '.join(map(str, (*axes, *expected)))}] "
+            f"that network {network.name!r} takes, got {tuple(shape)}."
+        )
+    if shape[len(axes) - 1 : len(axes)] == [0]:
+        raise ValueError(f"{name}: {argument} are empty, got the shape {tuple(shape)}.")
+
+
+def check_parts(name, x, networks):
+    """Refuses a batch of episodes that lacks a part, or has one that a network does not take.
+
+    Args:
+        name: of the learner, for messages.
+        x: the batch, with parts `[B, n, ...]`.
+        networks: dict from the names of parts to the `keras.Model`s that take them.
+
+    Raises:
+        ValueError: see above.
+    """
+    episodes = tf.TensorShape([None])
+    for argument, network in networks.items():
+        part = part_of(name, x, argument)
+        if only_shapes_count():
+            continue
+        check_images(name, argument, part, network, ("B", "n"))
+        if not episodes.is_compatible_with(part.shape[:1]):
+            raise ValueError(
+                f"{name}: {' and '.join(networks)} must be of as many episodes, got {episodes[0]} "
+                f"and {part.shape[0]}."
+            )
+        episodes = tf.TensorShape(part.shape[:1])
+
+
+def checked_images(name, argument, images, network, dtype):
+    """Pictures `[n, ...]` as a tensor of a type, checked like those of a batch: see `check_images`.
+
+    Raises:
+        ValueError: a network does not take them.
     """
     images = tf.convert_to_tensor(images)
-    if not (images.dtype.is_integer or images.dtype.is_floating):
-        raise ValueError(f"{name}: {argument} must be numbers, got {images.dtype.name}.")
-    expected = (input_shape(network) or ())[1:]
-    if expected and not images.shape[1:].is_compatible_with(expected):
-        raise ValueError(
-            f"{name}: {argument} must be of the shape [n, {', '.join(map(str, expected))}] that "
-            f"network {network.name!r} takes, got {tuple(images.shape)}."
-        )
+    check_images(name, argument, images, network)
     return tf.cast(images, dtype)
 
 

@@ -2,7 +2,13 @@
 
 import tensorflow as tf
 
-from meta_keras.learners.episode_checks import after, checked_images, checked_labels
+from meta_keras.learners.episode_checks import (
+    after,
+    check_parts,
+    checked_images,
+    checked_labels,
+    part_of,
+)
 from meta_keras.learners.learner import Learner, one_by_one
 
 
@@ -11,11 +17,12 @@ class EpisodicLearner(Learner):
 
     One batch element is one episode (task) of N classes, K support and Q query pictures a class:
 
-        x = {"support_images": [B, N*K, H, W, C] float,
+        x = {"support_images": [B, N*K, H, W, C],
              "support_labels": [B, N*K] int,
-             "query_images":   [B, N*Q, H, W, C] float}
+             "query_images":   [B, N*Q, H, W, C]}
         y =  query labels      [B, N*Q] int, in [0, N)
 
+    Pictures are numbers of any type, in the shape that the network takes; they are taken as floats.
     `learner(x)` gives query logits `[B, N*Q, N]`. See `Learner` for the rest.
 
     Subclasses implement `is_transductive`, `episode_logits` (one episode) and `adapt` (an ordinary
@@ -45,9 +52,23 @@ class EpisodicLearner(Learner):
         return checked_labels(type(self).__name__, support_labels, support_images, self.num_classes)
 
     def checked_inputs(self, x):
-        labels = self.checked_support(x["support_images"], x["support_labels"])
+        name, network = type(self).__name__, self.network
+        check_parts(name, x, {"support_images": network, "query_images": network})
+        labels = self.checked_support(x["support_images"], part_of(name, x, "support_labels"))
         images = after(labels, x["support_images"])
         return {**x, "support_images": images, "support_labels": labels}
+
+    def checked_episodes(self, x):
+        """Support pictures, labels and query pictures of a batch, checked; pictures as floats.
+
+        Raises:
+            ValueError: see `checked_inputs`.
+        """
+        x = self.checked_inputs(x)
+        support, query = (
+            tf.cast(x[name], self.variable_dtype) for name in ("support_images", "query_images")
+        )
+        return support, x["support_labels"], query
 
     def checked_support_set(self, support_images, support_labels):
         """One support set as `adapt` takes it, in tensors, checked: `(images, labels)`.
@@ -79,6 +100,4 @@ class EpisodicLearner(Learner):
             x: a batch, see above.
             dtypes: of the results, in the same nest.
         """
-        x = self.checked_inputs(x)
-        episodes = (x["support_images"], x["support_labels"], x["query_images"])
-        return one_by_one(function, episodes, dtypes)
+        return one_by_one(function, self.checked_episodes(x), dtypes)

@@ -90,7 +90,7 @@ class MetricLearner(EpisodicLearner):
         """Nothing is left to build: all networks have their weights from the start."""
 
     def outputs_of(self, x):
-        return tf.reduce_max(self.checked_support(x["support_images"], x["support_labels"])) + 1
+        return tf.reduce_max(self.checked_inputs(x)["support_labels"]) + 1
 
     def is_transductive(self):
         return False
@@ -136,10 +136,7 @@ class MetricLearner(EpisodicLearner):
     def call(self, x, training=False):
         if training and uses_batch_statistics(self):
             return super().call(x, training=training)
-        x = self.checked_inputs(x)
-        return self._logits(
-            x["support_images"], x["support_labels"], x["query_images"], training=training
-        )
+        return self._logits(*self.checked_episodes(x), training=training)
 
     def episode_logits(self, support_images, support_labels, query_images, training):
         batch_of_one = (part[None] for part in (support_images, support_labels, query_images))

@@ -5,6 +5,8 @@ import tensorflow as tf
 from keras import ops
 
 from meta_keras.arguments import Part
+from meta_keras.functional import ends_in_sigmoid
+from meta_keras.learners.class_loss import ClassLoss
 from meta_keras.learners.metric import MetricLearner, class_means
 
 
@@ -26,12 +28,12 @@ def every_pair(classes, queries):
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")
-class RelationLoss(keras.losses.Loss):
+class RelationLoss(ClassLoss):
     """The paper's loss: mean over classes of (r_n - 1(y = n))^2, with scores r = sigmoid(logits).
 
     Sung et al. 2018, equation 2, https://arxiv.org/abs/1711.06025
 
-    Call arguments: labels `[..., Q]` int, logits `[..., Q, N]`.
+    Call arguments: labels `[..., Q]` or `[..., Q, 1]` int, logits `[..., Q, N]`.
 
     Example:
 
@@ -39,9 +41,9 @@ class RelationLoss(keras.losses.Loss):
     0.25
     """
 
-    def call(self, y_true, y_pred):
-        target = tf.one_hot(tf.cast(y_true, tf.int32), tf.shape(y_pred)[-1], dtype=y_pred.dtype)
-        return tf.reduce_mean(tf.math.squared_difference(tf.sigmoid(y_pred), target), axis=-1)
+    def of_classes(self, labels, logits):
+        target = tf.one_hot(labels, tf.shape(logits)[-1], dtype=logits.dtype)
+        return tf.reduce_mean(tf.math.squared_difference(tf.sigmoid(logits), target), axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")
@@ -69,7 +71,8 @@ class RelationNetwork(MetricLearner):
     Call arguments and shapes: see `EpisodicLearner`.
 
     Raises:
-        ValueError: a network is not built, or the two do not fit together.
+        ValueError: a network is not built, the two do not fit together, or the relation module
+            ends in a sigmoid.
 
     Example:
 
@@ -96,6 +99,11 @@ class RelationNetwork(MetricLearner):
             raise ValueError(
                 f"RelationNetwork: relation {relation.name!r} must map pairs of feature maps "
                 f"{expected} to one logit (None, 1), but maps {inputs} to {outputs}."
+            )
+        if ends_in_sigmoid(relation):
+            raise ValueError(
+                f"RelationNetwork: relation {relation.name!r} ends in a sigmoid, and must give a "
+                "logit, which the loss applies the sigmoid to: leave it out."
             )
         self.relation = relation
         self.map_shape = maps[1:]

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from meta_keras.learners.class_loss import ClassLoss
 from meta_keras.learners.metric import MetricLearner
 
 
@@ -11,21 +12,24 @@ def pair_weights(labels, num_classes, dtype="float32"):
     """Weights of the pairs (query picture, class): as many same as different ones.
 
     1/2 for the one same pair of every query picture, 1 / (2 (N - 1)) for each different one: what
-    balanced pairs drawn at random are on average.
+    balanced pairs drawn at random are on average. With one class all pairs are the same, and a
+    query picture's one pair has the weight 1.
 
     Args:
         labels: `[..., Q]` int.
-        num_classes: N, at least 2.
+        num_classes: N.
 
     Returns:
         `[..., Q, N]`; every query picture's weights sum to 1.
     """
     same = tf.one_hot(labels, num_classes, dtype=dtype)
-    return 0.5 * same + 0.5 * (1.0 - same) / tf.cast(num_classes - 1, dtype)
+    others = tf.cast(num_classes - 1, dtype)
+    share = tf.where(others > 0, tf.cast(0.5, dtype), tf.cast(1.0, dtype))
+    return share * same + 0.5 * (1.0 - same) / tf.maximum(others, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")
-class BalancedPairsLoss(keras.losses.Loss):
+class BalancedPairsLoss(ClassLoss):
     """Koch's loss: binary cross-entropy of same/different pairs, both kinds with equal weight.
 
         -log p(same)          for the query picture with its own class
@@ -34,7 +38,7 @@ class BalancedPairsLoss(keras.losses.Loss):
     The pairs are those of the episode, every query picture with every class, weighted by
     `pair_weights`. With one support picture a class each logit is one pair of pictures.
 
-    Call arguments: labels `[..., Q]` int, logits `[..., Q, N]`.
+    Call arguments: labels `[..., Q]` or `[..., Q, 1]` int, logits `[..., Q, N]`.
 
     Example:
 
@@ -42,11 +46,11 @@ class BalancedPairsLoss(keras.losses.Loss):
     0.6931
     """
 
-    def call(self, y_true, y_pred):
-        labels, num_classes = tf.cast(y_true, tf.int32), tf.shape(y_pred)[-1]
-        same = tf.one_hot(labels, num_classes, dtype=y_pred.dtype)
-        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=same, logits=y_pred)
-        return tf.reduce_sum(pair_weights(labels, num_classes, y_pred.dtype) * losses, axis=-1)
+    def of_classes(self, labels, logits):
+        num_classes = tf.shape(logits)[-1]
+        same = tf.one_hot(labels, num_classes, dtype=logits.dtype)
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=same, logits=logits)
+        return tf.reduce_sum(pair_weights(labels, num_classes, logits.dtype) * losses, axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")

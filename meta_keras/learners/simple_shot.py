@@ -102,6 +102,7 @@ class SimpleShot(MetricLearner):
                 f"SimpleShot: centre={self.centre!r} takes no mean of base classes; make the "
                 "learner with centre='base'."
             )
+        features = tf.convert_to_tensor(features)
         shape = tuple(features.shape)
         if len(shape) != 2 or shape[1] != self.base_mean.shape[0] or not shape[0]:
             raise ValueError(

@@ -6,7 +6,8 @@ values `[B, Q, N]`. Of targets of other shapes some are broadcast in silence.
 
 import tensorflow as tf
 
-from meta_keras.learners.episode_checks import after, check, check_count
+from meta_keras.learners.class_loss import ClassLoss
+from meta_keras.learners.episode_checks import after, check, check_count, part_of
 from meta_keras.measures import compares_with, name_of
 
 
@@ -54,8 +55,8 @@ def checked_batch(name, targets, x, outputs, tells_classes, loss=None, metrics=(
         ValueError: they do not fit.
     """
     targets, what = tf.convert_to_tensor(targets), f"{name}: query labels"
-    check_count(what, "label", "query_images", targets, x["query_images"])
-    kind = compares_with(loss)
+    check_count(what, "label", "query_images", targets, part_of(name, x, "query_images"))
+    kind = _kind(loss)
     if kind is None and tells_classes:
         kind = "labels" if targets.shape.rank == 2 or targets.shape[2:] == [1] else "values"
     for role, measure in (("loss", loss), *(("metric", metric) for metric in metrics)):
@@ -84,7 +85,8 @@ def checked_weights(name, weights, x):
         ValueError: they have another shape.
     """
     weights = tf.convert_to_tensor(weights)
-    allowed = episodes, pictures = x["query_images"].shape[:1], x["query_images"].shape[:2]
+    images = part_of(name, x, "query_images")
+    allowed = episodes, pictures = images.shape[:1], images.shape[:2]
     if weights.shape.rank is None or not any(map(weights.shape.is_compatible_with, allowed)):
         raise ValueError(
             f"{name}: sample_weight must be [B], of episodes, or [B, N*Q], of query pictures, here "
@@ -93,9 +95,14 @@ def checked_weights(name, weights, x):
     return weights[:, None] if weights.shape.rank == 1 else weights
 
 
+def _kind(measure):
+    """`compares_with`, which does not know of the package's own losses."""
+    return "labels" if isinstance(measure, ClassLoss) else compares_with(measure)
+
+
 def _check_measure(what, measure, targets, outputs):
     """Refuses a loss or metric of Keras that takes another kind of targets."""
-    kind = compares_with(measure)
+    kind = _kind(measure)
     are_numbers = targets.shape.rank == 2 or targets.shape[2:] == [1]
     if kind == "labels" and not are_numbers:
         raise ValueError(

@@ -93,16 +93,19 @@ class ZeroShotPrototypicalNetwork(DescribedLearner):
         Returns:
             A `keras.Model`, `[batch, H, W, C] -> logits [batch, N]`, which treats every picture on
             its own. It shares nothing with the learner.
+
+        Raises:
+            ValueError: the descriptor network does not take the descriptors.
         """
         embed = keras.models.clone_model(self.network)
         embed.set_weights(self.network.get_weights())
-        prototypes = self.prototypes(ops.convert_to_tensor(descriptors))
+        prototypes = self.prototypes(self.checked_descriptors(descriptors))
         images = keras.Input(self.network.input_shape[1:], dtype=self.variable_dtype, name="image")
         # -||z - c||^2 = 2 c . z - 1 - ||z||^2 is linear but for what all classes share.
         linear = keras.layers.Dense(
             len(prototypes), use_bias=False, dtype=self.dtype_policy, name="prototypes"
         )
-        z = embed(images)
+        z = ops.cast(embed(images), self.compute_dtype)
         linear.build(z.shape)
         linear.kernel.assign(2.0 * ops.transpose(prototypes))
         logits = linear(z) - 1.0 - ops.sum(ops.square(z), axis=-1, keepdims=True)

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from meta_keras.learners import BalancedPairsLoss, RelationLoss
+
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 BAD_LABELS = {
     "from 1": (LABELS + 1, r"got \[1, 2, 3\]"),
@@ -78,6 +80,68 @@ def test_bad_pictures(row, learner, make_batch):
     np.testing.assert_array_equal(learner.adapt(bright, labels)(query), expected)
 
 
+def test_pictures_of_a_batch(row, make_learner, make_batch, compiled, values):
+    """The same check of every part in a call and in `fit`, before a weight is changed."""
+    x, y = make_batch(2)
+    learner = compiled(make_learner())
+    before = values(learner.variables)
+    parts = [name for name in x if name != "support_labels"]
+    bad = [("query_images", x["query_images"][:, :0], r"query_images are empty, got .*\(2, 0, 6")]
+    for name in parts:
+        shape = r"\[B, n, 7\]" if name == "descriptors" else r"\[B, n, 6, 6, 1\]"
+        wide, message = x[name].repeat(2, -1), f"{name} must be of the shape {shape} that network"
+        bad += [(name, wrong, message) for wrong in (wide, x[name][..., 0], x[name][0])]
+        with pytest.raises(ValueError, match=message):
+            learner.fit({**x, name: wide}, y, verbose=0)
+        bad.append((name, np.full(x[name].shape, "a"), f"{name} must be numbers, got string"))
+        bad.append((name, x[name][:1], r"must be of as many episodes.* got [12] and [12]\."))
+    for name, wrong, message in bad:
+        with pytest.raises(ValueError, match=message):
+            learner({**x, name: tf.constant(wrong)})
+    for name in x:
+        lacking = {key: part for key, part in x.items() if key != name}
+        message = rf"{type(learner).__name__}: a batch of episodes must have '{name}', got \["
+        for use in (learner.predict_on_batch, lambda x: learner.train_on_batch(x, y)):
+            with pytest.raises(ValueError, match=message):
+                use(lacking)
+    for use in (lambda x: learner.fit(x, y, verbose=0), lambda x: learner.predict(x, verbose=0)):
+        with pytest.raises(ValueError, match="a batch of episodes must be a dict with '"):
+            use(x["query_images"])
+    if not row.described:
+        for labels in (x["support_labels"][:1], x["support_labels"].repeat(2, 0)):
+            with pytest.raises(ValueError, match=r"support_labels must be of as many episodes"):
+                learner({**x, "support_labels": labels})
+    _assert_untouched(learner, before, values)
+
+
+def test_pictures_in_a_graph(row, make_learner, make_batch, compiled):
+    """In one that knows the shapes, and in one that does not know them."""
+    row.has_a_loop()
+    x, y = make_batch(2)
+    learner = compiled(make_learner(), run_eagerly=False)
+    with pytest.raises(ValueError, match=r"query_images must be of the shape \[B, n, 6, 6, 1\]"):
+        learner.fit({**x, "query_images": x["query_images"].repeat(2, -1)}, y, verbose=0)
+    if row.num_classes is None:
+        shapes = {
+            name: tf.TensorSpec([None, None, *part.shape[2:]], part.dtype)
+            for name, part in x.items()
+        }
+        compiled = tf.function(learner, input_signature=[shapes])
+        np.testing.assert_allclose(compiled(x), learner(x), rtol=1e-4, atol=1e-5)
+
+
+def test_pictures_of_every_type(row, make_learner, make_batch):
+    x, _ = make_batch(2)
+    learner = make_learner()
+    parts = {name: part for name, part in x.items() if name != "support_labels"}
+    bright = {name: (part * 100).clip(0, 255).astype("uint8") for name, part in parts.items()}
+    expected = np.array(learner({**x, **{k: v.astype("float32") for k, v in bright.items()}}))
+    for types in (("uint8", "uint8"), ("uint8", "float32"), ("float32", "int64")):
+        typed = {k: v.astype(t) for (k, v), t in zip(bright.items(), types, strict=True)}
+        np.testing.assert_array_equal(learner({**x, **typed}), expected)
+    learner({**x, **typed}, training=True)
+
+
 def _assert_untouched(learner, before, values):
     for old, new in zip(before, values(learner.variables), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -142,6 +206,8 @@ def test_in_a_step_compiled_with_xla(row, make_learner, make_batch, values):
             learner.train_on_batch(*data)
     with pytest.raises(ValueError, match="support_labels must be"):
         learner.predict(wrong, verbose=0)
+    with pytest.raises(ValueError, match="a batch of episodes must be a dict with '"):
+        learner.fit(x["query_images"], y)
     for form in (iter([(x, y)]), _Sequence(x, y)):
         for look in (learner.fit, learner.evaluate):
             with pytest.raises(ValueError, match=r"looked at before a step, .*not in a"):
@@ -208,6 +274,23 @@ def test_losses_that_compare_values_need_values(make_learner, make_batch):
         learner.train_on_batch(x, y[..., None] + 1)
     with pytest.raises(ValueError, match=r"takes class numbers, and .* shape \(6, 3\) an episode"):
         learner.train_on_batch(x, np.eye(3, dtype="int32")[y])
+
+
+@pytest.mark.parametrize("loss", [RelationLoss(), BalancedPairsLoss()])
+def test_own_losses(make_learner, make_batch, values, loss):
+    x, y = make_batch()
+    learner = make_learner()
+    learner.compile("sgd", loss, run_eagerly=True)
+    expected = learner.test_on_batch(x, y)
+    assert learner.test_on_batch(x, y[..., None]) == pytest.approx(expected, rel=1e-6)
+    before = values(learner.variables)
+    one_hot = np.eye(3, dtype="int32")[y[:, :3]]  # [B, Q, N] with B = 1 and Q = N
+    with pytest.raises(ValueError, match=r"takes class numbers, and .* shape \(3, 3\) an episode"):
+        learner.train_on_batch({**x, "query_images": x["query_images"][:, :3]}, one_hot)
+    _assert_untouched(learner, before, values)
+    x, y = make_batch(2, classes=1)
+    assert np.isfinite(learner.train_on_batch(x, y))
+    assert all(np.isfinite(value).all() for value in values(learner.variables))
 
 
 def test_metrics_that_do_not_fit_the_labels(make_learner, make_batch):

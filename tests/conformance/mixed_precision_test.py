@@ -54,3 +54,17 @@ def test_training_saving_and_adapting(
     expected = np.array(learner(x)[0])
     difference = np.abs(np.array(classifier(x["query_images"][0])) - expected).max()
     assert difference < 0.02 * np.abs(expected).max()
+
+
+def test_large_numbers(policy, row, make_learner, make_batch):
+    """Of which float16 holds no squares: a network's outputs are compared in float32."""
+    if row.num_classes is not None:
+        pytest.skip("its network gives the logits, and nothing is compared")
+    x, _ = make_batch()
+    learner = make_learner(policy)
+    last = learner.network.layers[-1]
+    last.set_weights([1000 * weight for weight in last.get_weights()])
+    expected = np.array(learner(x)[0])
+    logits = np.array(learner.adapt(*row.classes_of(x))(x["query_images"][0]))
+    assert np.isfinite(expected).all() and np.isfinite(logits).all()
+    assert np.abs(logits - expected).max() <= 0.02 * np.abs(expected).max()

@@ -93,8 +93,8 @@ def test_the_ridge_is_learned_and_stays_positive(make_embedding, make_episodes):
 
 
 def test_refusals(make_embedding):
-    for name, value in (("ridge", 0.0), ("scale", -1.0)):
-        with pytest.raises(ValueError, match=f"R2D2: {name} must be positive, got {value}"):
+    for name, value in (("ridge", 0.0), ("ridge", float("inf")), ("scale", -1.0)):
+        with pytest.raises(ValueError, match=f"R2D2: {name} must be positive.*, got {value}"):
             R2D2(make_embedding(), **{name: value})
     with pytest.raises(ValueError, match="R2D2: unit must be True or False, got 2"):
         R2D2(make_embedding(), unit=2)

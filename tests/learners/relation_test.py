@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_keras.learners import RelationLoss, RelationNetwork
+from meta_keras.learners import BalancedPairsLoss, RelationLoss, RelationNetwork
 
 
 @pytest.fixture
@@ -78,6 +78,21 @@ def test_loss():
     assert float(loss(labels, -sure)) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("loss", [RelationLoss(), BalancedPairsLoss()])
+def test_labels_in_a_column(loss, batch):
+    """They are taken as class numbers, not broadcast; one-hot labels are refused."""
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(batch, 3, 3)), rng.integers(0, 3, (batch, 3))
+    expected = loss(labels, logits)
+    np.testing.assert_array_equal(loss(labels[..., None], logits), expected)
+    shapes = [tf.TensorSpec(None, tf.int64), tf.TensorSpec([None, None, 3], tf.float64)]
+    compiled = tf.function(loss, input_signature=shapes)
+    np.testing.assert_allclose(compiled(labels[..., None], logits), expected, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"takes class numbers, .* got \(\d, 3, 3\)"):
+        loss(np.eye(3)[labels], logits)
+
+
 @pytest.mark.parametrize("loss", ["paper", "cross-entropy"])
 def test_either_loss_trains(learner, make_episodes, tmp_path, loss):
     x, y = make_episodes(2)
@@ -99,3 +114,12 @@ def test_networks_must_fit_together(make_embedding, make_relation):
     wide = keras.Sequential([keras.Input((2, 2, 6)), keras.layers.Flatten()], name="wide")
     with pytest.raises(ValueError, match=r"'wide' must map .*\(None, 2, 2, 4\) to one logit"):
         RelationNetwork(make_embedding(maps=True), wide)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_relation_module_that_ends_in_a_sigmoid(make_embedding, apart):
+    last = [keras.layers.Dense(1), keras.layers.Activation("sigmoid")]
+    last = last if apart else [keras.layers.Dense(1, "sigmoid")]
+    layers = [keras.Input((2, 2, 4)), keras.layers.Flatten(), *last]
+    with pytest.raises(ValueError, match="relation 'it' ends in a sigmoid, and must give a logit"):
+        RelationNetwork(make_embedding(maps=True), keras.Sequential(layers, name="it"))

@@ -85,6 +85,18 @@ def test_pairs_are_balanced(classes):
     assert np.ptp(weights[~same]) < 1e-12
 
 
+def test_with_one_class_all_pairs_are_the_same(learner, make_episodes):
+    logits = np.array([[[0.3], [-2.0]]])
+    np.testing.assert_array_equal(pair_weights(np.zeros((1, 2), int), 1), np.ones((1, 2, 1)))
+    loss = BalancedPairsLoss(dtype="float64")(np.zeros((1, 2)), logits)
+    assert float(loss) == pytest.approx(-np.log(_sigmoid(logits)).mean(), rel=1e-12)
+    x, y = make_episodes(2, classes=1)
+    learner.compile(keras.optimizers.SGD(0.1), BalancedPairsLoss(), run_eagerly=True)
+    values = [learner.train_on_batch(x, y) for _ in range(2)]
+    assert np.isfinite(values).all() and values[1] < values[0]
+    assert all(np.isfinite(variable).all() for variable in learner.variables)
+
+
 def test_loss_is_what_balanced_pairs_give_on_average():
     """Against pairs drawn at random: one of the same, one of different classes, a query picture."""
     rng = np.random.default_rng(0)

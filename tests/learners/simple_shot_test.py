@@ -56,7 +56,7 @@ def test_the_mean_of_base_classes_is_saved(make_learner, make_episodes, tmp_path
     x, _ = make_episodes()
     learner = make_learner(centre="base")
     without = np.array(learner(x))
-    learner.centre_on(np.full((2, 4), 0.3))
+    learner.centre_on(np.full((2, 4), 0.3).tolist())
     assert np.abs(np.array(learner(x)) - without).max() > 1e-3
     learner.save(tmp_path / "learner.keras")
     loaded = keras.models.load_model(tmp_path / "learner.keras")
