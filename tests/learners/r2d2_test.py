@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from meta_keras.learners import R2D2
-
-STEP = 1e-5
+from tests.learners.differences import assert_derivatives
 
 
 @pytest.fixture
@@ -63,19 +62,7 @@ def test_meta_gradient(make_learner, make_episodes):
     assert {"log_ridge", "alpha", "beta"} < {v.name for v in variables}
     with tf.GradientTape() as tape:
         value = loss()
-    for variable, gradient in zip(variables, tape.gradient(value, variables), strict=True):
-        before = variable.numpy()
-        numerical = np.zeros_like(before)
-        for index in np.ndindex(before.shape):
-            ends = []
-            for step in (STEP, -STEP):
-                moved = np.array(before)
-                moved[index] += step
-                variable.assign(moved)
-                ends.append(float(loss()))
-            numerical[index] = (ends[0] - ends[1]) / (2 * STEP)
-        variable.assign(before)
-        np.testing.assert_allclose(gradient, numerical, rtol=1e-5, atol=1e-8)
+    assert_derivatives(variables, tape.gradient(value, variables), loss)
 
 
 def test_the_ridge_is_learned_and_stays_positive(make_embedding, make_episodes):
