@@ -8,7 +8,8 @@ shows one character, ink on plain paper or the other way round, in any size, col
 
     --backbone=efficientnet_lite0.keras     # or a name of keras.applications, such as MobileNetV2
 
-it is a photograph, of anything. --reject answers "none of these" where nothing fits.
+it is a photograph, of anything; so it is with --preset and the folder of a run on photographs.
+--reject answers "none of these" where nothing fits.
 
 Exit code: 0 all pictures were read; 3 some files could not be read and were skipped; 2 the user
 asked for something that cannot be (1 for a bad flag).
@@ -36,7 +37,8 @@ def define_flags(values):
         flags.DEFINE_string(name, None, text, flag_values=values)
         flags.mark_flag_as_required(name, flag_values=values)
     text = (
-        f"Trained few-shot learner (a name or a folder) for characters; {PRESET} if none is named."
+        "Trained few-shot learner (a name, or a folder, of a run maybe), for pictures such as it "
+        f"was trained on; {PRESET} if none is named."
     )
     flags.DEFINE_string("preset", None, text, flag_values=values)
     text = "Pictures are photographs, seen by this .keras file, or network of keras.applications."
@@ -45,7 +47,7 @@ def define_flags(values):
     flags.DEFINE_enum("head", None, list(recognition.HEADS), text, flag_values=values)
     text = "Write report.html, too: pictures and answers for a browser."
     flags.DEFINE_bool("html", False, text, flag_values=values)
-    text = "Save the classifier as a Keras model in this .keras file (with --backbone)."
+    text = "Save the classifier of photographs as a Keras model in this .keras file."
     flags.DEFINE_string("save", None, text, flag_values=values)
     text = 'Answer "none of these" where nothing fits.'
     flags.DEFINE_bool("reject", False, text, flag_values=values)

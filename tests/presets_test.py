@@ -53,6 +53,21 @@ def test_unknown_preset():
         LSTMMetaLearner.from_preset("nothing")
 
 
+def test_folder_of_a_run(learner, make_episodes, tmp_path):
+    """Its best weights, optimizer and all, and the method that its settings name."""
+    learner.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    learner.save(tmp_path / "best.keras")
+    assert presets.preset_method(tmp_path) is None
+    (tmp_path / "flags.json").write_text('{"method": "lstm"}')
+    loaded = EpisodicLearner.from_preset(str(tmp_path))
+    x, _ = make_episodes(2, dtype="float32")
+    np.testing.assert_array_equal(loaded.predict_on_batch(x), learner.predict_on_batch(x))
+    assert not loaded.compiled and presets.preset_method(tmp_path) == "lstm"
+    (tmp_path / "flags.json").write_text("{")
+    with pytest.raises(PresetError, match=r"flags\.json cannot be read"):
+        presets.preset_method(tmp_path)
+
+
 def test_damaged_preset(learner, tmp_path):
     learner.save_to_preset(tmp_path / "mine")
     file = tmp_path / "mine" / "learner.keras"

@@ -1,7 +1,8 @@
 """Trained weights: those that ship with the package and those users save.
 
 A preset is a folder with `learner.keras` (a whole Keras model without its optimizer) and
-`card.json` (how it was made, on what, what it reached).
+`card.json` (how it was made, on what, what it reached). The folder of a run with its `best.keras`
+serves as one, too.
 """
 
 import json
@@ -13,6 +14,8 @@ from meta_keras.presets import model_file
 
 MODEL_FILE = "learner.keras"
 CARD_FILE = "card.json"
+BEST_FILE = "best.keras"  # the best weights of a run
+SETTINGS_FILE = "flags.json"  # how it was started
 
 
 def builtin_presets():
@@ -27,12 +30,22 @@ def find_preset(preset):
     Raises:
         PresetError: there is no such preset.
     """
+    return model_path(preset).parent
+
+
+def model_path(preset):
+    """The file with the model of a preset, or of the folder of a run.
+
+    Raises:
+        PresetError: there is no such preset.
+    """
     for folder in (pathlib.Path(__file__).parent / preset, pathlib.Path(preset).expanduser()):
-        if (folder / MODEL_FILE).is_file():
-            return folder
+        for name in (MODEL_FILE, BEST_FILE):
+            if (folder / name).is_file():
+                return folder / name
     raise PresetError(
-        f"preset={str(preset)!r} is neither a folder with {MODEL_FILE} nor one of the built-in "
-        f"presets: {', '.join(builtin_presets()) or 'none'}."
+        f"preset={str(preset)!r} is neither a folder with {MODEL_FILE} or {BEST_FILE} nor one of "
+        f"the built-in presets: {', '.join(builtin_presets()) or 'none'}."
     )
 
 
@@ -43,7 +56,7 @@ def load_preset(preset):
         PresetError: there is no such preset, its file is damaged, or it holds a `Lambda` or
             classes that are not known.
     """
-    file = find_preset(preset) / MODEL_FILE
+    file = model_path(preset)
     try:
         return model_file.load(file)
     except model_file.UnreadableModel as error:
@@ -56,7 +69,10 @@ def preset_card(preset):
     Raises:
         PresetError: there is no such preset, or its card is missing or damaged.
     """
-    file = find_preset(preset) / CARD_FILE
+    return _read_card(preset, find_preset(preset) / CARD_FILE)
+
+
+def _read_card(preset, file):
     try:
         return files.read_json(file)
     except (OSError, ValueError) as error:
@@ -83,3 +99,16 @@ def save_preset(model, path, card=None):
         part.mkdir()
         model_file.save(model, part / MODEL_FILE)
         (part / CARD_FILE).write_text(json.dumps(card or {}, indent=1) + "\n")
+
+
+def preset_method(preset):
+    """What a preset's card, or a run's settings, call its method; None if they are silent.
+
+    Raises:
+        PresetError: there is no such preset, or what should tell is damaged.
+    """
+    folder = find_preset(preset)
+    name = next((name for name in (CARD_FILE, SETTINGS_FILE) if (folder / name).exists()), None)
+    if name is None:
+        return None
+    return _read_card(preset, folder / name).get("method")

@@ -95,7 +95,10 @@ class FewShotRecipe(ClassificationRecipe):
         "Folder with Omniglot's official zip files, or with the pictures of mini_imagenet.",
         decides=False,
     )
-    preset: str | None = setting(None, "Start from this preset (a name or a folder).")
+    preset: str | None = setting(
+        None,
+        "Start from this preset (a name or a folder), or from a run's best weights (its folder).",
+    )
     mixed_precision: bool = setting(
         False, "Network in bfloat16, cell and weights in float32.", brought=True
     )
@@ -253,18 +256,16 @@ class FewShotRecipe(ClassificationRecipe):
 
 
 def method_of_preset(preset, otherwise=None):
-    """The name of the method that a preset's card gives.
+    """The name of the method of a preset.
 
     Args:
-        preset: a name or a folder.
-        otherwise: the method if the card is silent, as of presets that users once saved.
+        preset: a name or a folder, of a run maybe.
+        otherwise: the method if it is silent, as presets are that users once saved.
 
     Raises:
         PresetError: there is no such preset, its card is damaged, or the method is not known.
     """
-    has_card = (presets.find_preset(preset) / presets.CARD_FILE).exists()
-    card = presets.preset_card(preset) if has_card else {}
-    method = card.get("method", otherwise)
+    method = presets.preset_method(preset) or otherwise
     if not isinstance(method, str):
         raise PresetError(f"preset={preset}: its card does not name a `method`; name it yourself.")
     return method

@@ -13,9 +13,11 @@ from meta_keras.files import versions, writable_folder
 from meta_keras.recognition.output import NONE, predictions_table, write_all
 from meta_keras.recognition.page import page
 from meta_keras.recognition.reading import (
+    HALF_TONES,
     Characters,
     Photographs,
-    is_no_characters,
+    half_tones,
+    preset_reader,
     read_support,
 )
 from meta_keras.recognition.recognizer import Recognizer
@@ -49,15 +51,16 @@ def classify(
         query: path of a folder of pictures, or of folders of them. Those in folders with the names
             of classes tell the accuracy.
         output: path of the folder to write to, made if it is not there.
-        preset: name or folder of a trained few-shot learner, for pictures of characters; by default
-            `"prototypical_omniglot"`.
+        preset: name or folder of a trained few-shot learner; by default `"prototypical_omniglot"`.
+            What it was trained on tells what the pictures are: characters, or, for one of pictures
+            in colour, photographs.
         backbone: path of a `.keras` file, or a name of `keras.applications`: the pictures are
             photographs, seen by this network.
         head: what compares them, `"ridge"` or `"simple_shot"`, see `Photographs`; by default
             `"ridge"`, and with `reject`, which goes by distances to means, `"simple_shot"`.
         html: whether to write `report.html`, too: pictures and answers on one page for a browser.
-        save: path of a `.keras` file for the classifier, with a backbone: pixels 0..255 of the
-            backbone's size `[batch, H, W, 3]` to the probabilities of the columns of
+        save: path of a `.keras` file for the classifier of photographs: pixels 0..255 of its
+            network's size `[batch, H, W, 3]` to the probabilities of the columns of
             `predictions.csv`, a model of Keras alone.
         reject: whether to answer "none of these" where nothing fits, see `Recognizer`.
         inform: function that is told in a sentence what was found, and the accuracy.
@@ -91,7 +94,9 @@ def classify(
     if backbone:
         reader = Photographs(backbone, head or ("simple_shot" if reject else "ridge"))
     else:
-        reader = Characters(preset or PRESET, len(classes))
+        reader = preset_reader(preset or PRESET, len(classes))
+    if save:
+        _check_saving(reader, save, preset or PRESET)
     to_classify, no_pictures = folders.find_pictures(query)
     paths = [path for paths in to_classify.values() for path in paths]
     skipped += no_pictures
@@ -104,23 +109,31 @@ def classify(
     if not paths:
         raise SettingError(f"query={query} has no pictures.")
     writable_folder("output", output)
-    support_inputs, support_shown, support_labels, unreadable = read_support(reader, found, report)
+    inputs, support_shown, support_labels, unreadable = read_support(reader, found, report)
     skipped += unreadable
     try:
-        recognizer = Recognizer(reader.learner, support_inputs, support_labels, reject)
+        recognizer = Recognizer(reader.learner, inputs, support_labels, reject)
     except ValueError as error:
         raise SettingError(f"reject=True with preset={preset or PRESET}: {error}") from error
-    inputs, shown, read, unreadable = reader.read(paths)
-    report(unreadable)
-    skipped += unreadable
+    characters = isinstance(reader, Characters)
+    tones = [half_tones(inputs)] if characters else []
+    shown, read, probabilities = [], [], []
+    for inputs, pictures, files, unreadable in reader.batches(paths):
+        report(unreadable)
+        skipped += unreadable
+        if files:
+            probabilities.append(recognizer(inputs))
+            shown.append(pictures)
+            read += files
+            tones += [half_tones(inputs)] if characters else []
     if not read:
         raise SettingError(f"query={query} has no picture that can be read.")
-    if not backbone and is_no_characters(np.concatenate([support_inputs, inputs])):
+    if characters and np.median(np.concatenate(tones)) > HALF_TONES:
         warn(
             "What the pictures show looks like no characters on plain paper, which "
             f"preset={preset or PRESET} is for; name a `backbone` for photographs."
         )
-    probabilities = recognizer(inputs)
+    shown, probabilities = np.concatenate(shown), np.concatenate(probabilities)
 
     names = [path.relative_to(query).as_posix() for path in read]
     labels = {name: label for label, name in enumerate(classes)}
@@ -196,10 +209,10 @@ def _check_options(preset, backbone, head, save, reject):
     """The path to save to, None if there is none; refuses arguments that exclude each other."""
     if backbone and preset:
         raise SettingError(
-            f"backbone={backbone} is for photographs and preset={preset} for characters; name one."
+            f"backbone={backbone} and preset={preset} both say what sees the pictures; name one."
         )
     if head and not backbone:
-        raise SettingError(f"head={head} needs `backbone`: it compares photographs.")
+        raise SettingError(f"head={head} needs `backbone`, whose features it compares.")
     if reject and head == "ridge":
         raise SettingError(
             f"head={head} cannot go with reject=True, which goes by distances to the means of "
@@ -207,16 +220,25 @@ def _check_options(preset, backbone, head, save, reject):
         )
     if not save:
         return None
-    if not backbone:
-        raise SettingError(
-            f"save={save} needs `backbone`: what makes a drawing of a picture of a character is no "
-            "part of a Keras model."
-        )
     path = pathlib.Path(save).expanduser()
     if path.suffix != ".keras":
         raise SettingError(f"save={save} must end in .keras.")
     writable_folder("save", path.parent)
     return path.resolve()
+
+
+def _check_saving(reader, save, preset):
+    """Refuses to save what would not be a Keras model for pictures."""
+    if isinstance(reader, Characters):
+        raise SettingError(
+            f"save={save} needs `backbone`, or a preset for photographs: what makes a drawing of a "
+            "picture of a character is no part of a Keras model."
+        )
+    if reader.learner.is_transductive():
+        raise SettingError(
+            f"save={save} cannot go with preset={preset}, which is transductive: its classifier "
+            "needs the examples beside every picture."
+        )
 
 
 def _check_folders(support, query, output):

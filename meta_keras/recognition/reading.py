@@ -1,5 +1,7 @@
 """From files to what a recognizer takes: drawings of characters, or features of photographs."""
 
+import itertools
+
 import keras
 import numpy as np
 from PIL import Image
@@ -11,6 +13,7 @@ from meta_keras.learners import R2D2, EpisodicLearner, SimpleShot
 from meta_keras.networks import load_backbone
 
 BATCH = 32  # Photographs that are in memory at a time.
+CHARACTERS = 256  # Likewise, of characters.
 # On features of frozen backbones: what is trained where the backbone is not, in a closed form.
 HEADS = {
     "ridge": lambda features: R2D2(features, ridge=0.3, unit=True),
@@ -22,12 +25,13 @@ THUMBNAIL = 96  # Side in pixels.
 HALF_TONES = 0.125
 
 
-def load_learner(preset, classes):
+def load_learner(preset, classes, channels=(1,)):
     """The learner of a preset and the side of its pictures.
 
     Args:
         preset: a name or a folder.
         classes: number of classes it is going to be used for; None for any number.
+        channels: tuple of the numbers of channels that its pictures may have.
 
     Returns:
         `(EpisodicLearner, int)`.
@@ -50,10 +54,11 @@ def load_learner(preset, classes):
             "metric method, which takes any number."
         )
     shape = learner.network.input_shape[1:]
-    if len(shape) != 3 or shape[0] is None or shape[0] != shape[1] or shape[2] != 1:
+    if len(shape) != 3 or shape[0] is None or shape[0] != shape[1] or shape[2] not in channels:
+        kinds = " or ".join({1: "grey", 3: "coloured"}[number] for number in channels)
         raise SettingError(
-            f"preset={preset} is for pictures of shape {shape}; only square grey ones "
-            "can be made of files."
+            f"preset={preset} is for pictures of shape {shape}; only square {kinds} ones "
+            "can be made of files here."
         )
     return learner, shape[0]
 
@@ -63,37 +68,100 @@ def to_network(images):
     return images[..., None].astype(np.float32) / 255
 
 
-class Characters:
-    """Pictures of one character each, for a preset that was trained on such.
+class Reader:
+    """Makes of files what a learner takes.
 
     Attributes:
-        learner: an `EpisodicLearner`, which takes what `read` gives.
-        network: None, as it takes pictures.
+        learner: an `EpisodicLearner`, which takes what is read.
+    """
+
+    def batches(self, files):
+        """Reads pictures, a few at a time; damaged ones are left out.
+
+        Args:
+            files: list of paths, or of file objects.
+
+        Yields:
+            `(inputs, shown, read, skipped)`: n inputs for the learner; what to show of them; the
+            list of their n files; and a list of `(file, reason)` for the others of the batch.
+        """
+        raise NotImplementedError
+
+    def read(self, files):
+        """All batches as one.
+
+        Args:
+            files: list of paths, or of file objects, one at least.
+        """
+        inputs, shown, read, skipped = zip(*self.batches(files), strict=True)
+        return (
+            np.concatenate(inputs),
+            np.concatenate(shown),
+            list(itertools.chain.from_iterable(read)),
+            list(itertools.chain.from_iterable(skipped)),
+        )
+
+
+class Characters(Reader):
+    """Pictures of one character each, for a learner that was trained on such.
+
+    Inputs are float32 `[n, size, size, 1]` in [0, 1], ink 1, and shown as they are.
+
+    Args:
+        learner: an `EpisodicLearner` of square grey pictures, whose side is `size`.
+    """
+
+    def __init__(self, learner):
+        self.learner, self.size = learner, learner.network.input_shape[1]
+
+    def batches(self, files):
+        for start in range(0, len(files), CHARACTERS):
+            images, read, skipped = folders.read_pictures(
+                files[start : start + CHARACTERS], self.size
+            )
+            images = to_network(images)
+            yield images, images, read, skipped
+
+
+class LearnedPhotographs(Reader):
+    """Photographs, for a learner that was trained on such.
+
+    Inputs are float32 `[n, size, size, 3]` in [0, 1]; shown are uint8 `[n, 96, 96, 3]`.
+
+    Args:
+        learner: an `EpisodicLearner` of square pictures in colour, whose side is `size`.
     """
 
     network = None
 
-    def __init__(self, preset, classes):
-        self.learner, self.size = load_learner(preset, classes)
+    def __init__(self, learner):
+        self.learner, self.size = learner, learner.network.input_shape[1]
 
-    def read(self, files):
-        """Reads pictures; damaged ones are left out.
+    def inputs(self, images):
+        """What the learner takes of uint8 `[n, size, size, 3]`."""
+        return images / np.float32(255)
 
-        Args:
-            files: list of paths.
+    def from_pixels(self):
+        """A `keras.Model` from pixels 0..255, as files have them, to what the learner takes."""
+        pixels = keras.Input((self.size, self.size, 3), name="image")
+        scaled = keras.layers.Rescaling(1 / 255)(pixels)
+        return keras.Model(pixels, self.network(scaled) if self.network else scaled)
 
-        Returns:
-            `(inputs, shown, read, skipped)`: float32 `[n, size, size, 1]` in [0, 1], ink 1; what to
-            show of them, here the same; the list of their n files; and a list of `(file, reason)`
-            for the others.
-        """
-        images, read, skipped = folders.read_pictures(files, self.size)
-        images = to_network(images)
-        return images, images, read, skipped
+    def picture(self, file):
+        """A photograph as a network sees it, uint8 `[size, size, 3]`; see `read_photograph`."""
+        return read_photograph(file, self.size)
+
+    def batches(self, files):
+        for images, read, skipped in read_photographs(files, self.size, BATCH):
+            shown = [np.asarray(Image.fromarray(i).resize((THUMBNAIL,) * 2)) for i in images]
+            shown = np.array(shown, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL, 3)
+            yield self.inputs(images), shown, read, skipped
 
 
-class Photographs:
+class Photographs(LearnedPhotographs):
     """Photographs, seen by a frozen backbone; nothing needs to be trained.
+
+    Inputs of the learner are the backbone's features, float32 `[n, D]`.
 
     Args:
         backbone: path of a `.keras` file, or a name of `keras.applications`; see
@@ -122,61 +190,46 @@ class Photographs:
         features = keras.Input(self.network.output_shape[1:], name="features")
         self.learner = HEADS[head](keras.Model(features, keras.layers.Identity()(features)))
 
-    def from_pixels(self):
-        """The backbone as a `keras.Model` for pixels 0..255, as files have them."""
-        pixels = keras.Input((self.size, self.size, 3), name="image")
-        return keras.Model(pixels, self.network(keras.layers.Rescaling(1 / 255)(pixels)))
-
-    def picture(self, file):
-        """A photograph as the backbone sees it, uint8 `[size, size, 3]`; see `read_photograph`."""
-        return read_photograph(file, self.size)
-
-    def read(self, files):
-        """Reads photographs, a batch at a time; damaged ones are left out.
-
-        Args:
-            files: list of paths, or of file objects.
-
-        Returns:
-            `(inputs, shown, read, skipped)`: float32 `[n, D]`, their features; uint8
-            `[n, 96, 96, 3]`, to show; the list of their n files; and a list of `(file, reason)` for
-            the others.
-        """
-        width = self.network.output_shape[-1]
-        features = [np.zeros((0, width), np.float32)]
-        shown, read, skipped = [], [], []
-        for images, files_read, unreadable in read_photographs(files, self.size, BATCH):
-            read += files_read
-            skipped += unreadable
-            shown += [np.asarray(Image.fromarray(i).resize((THUMBNAIL,) * 2)) for i in images]
-            # One shape of batches, so that nothing is traced anew.
-            padded = np.zeros((BATCH, self.size, self.size, 3), np.float32)
-            padded[: len(images)] = images / np.float32(255)
-            features.append(self.network.predict_on_batch(padded)[: len(images)])
-        shown = np.array(shown, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL, 3)
-        return np.concatenate(features), shown, read, skipped
+    def inputs(self, images):
+        # One shape of batches, so that nothing is traced anew.
+        padded = np.zeros((BATCH, self.size, self.size, 3), np.float32)
+        padded[: len(images)] = super().inputs(images)
+        return self.network.predict_on_batch(padded)[: len(images)]
 
 
-def is_no_characters(images):
-    """Whether pictures, taken together, hardly show characters on plain paper.
-
-    Lines are ink or paper, but for their edges; what is read of a photograph has half-tones.
+def preset_reader(preset, classes):
+    """The reader that a preset says: of grey pictures are characters, of coloured photographs.
 
     Args:
-        images: float `[n, size, size, 1]` in [0, 1], ink 1, of any number of pictures but none.
+        preset, classes: as in `load_learner`, which says what is raised.
 
     Returns:
-        A bool.
+        `Characters` or `LearnedPhotographs`.
     """
-    half_tones = (images > 0.2) & (images < 0.8)
-    return bool(np.median(half_tones.mean(axis=(1, 2, 3))) > HALF_TONES)
+    learner, _ = load_learner(preset, classes, channels=(1, 3))
+    return (Characters if learner.network.input_shape[-1] == 1 else LearnedPhotographs)(learner)
+
+
+def half_tones(images):
+    """The share of half-tones of every picture.
+
+    Lines are ink or paper, but for their edges; what is read of a photograph has half-tones. More
+    than `HALF_TONES` in the middle of many pictures hardly are characters on plain paper.
+
+    Args:
+        images: float `[n, size, size, 1]` in [0, 1], ink 1.
+
+    Returns:
+        float `[n]`.
+    """
+    return ((images > 0.2) & (images < 0.8)).mean(axis=(1, 2, 3))
 
 
 def read_support(reader, found, warn):
     """Reads the support set.
 
     Args:
-        reader: `Characters` or `Photographs`.
+        reader: a `Reader`.
         found: dict from a class to the paths of its pictures, as from `class_folders`.
         warn: function that is told of a list of skipped `(file, reason)`.
 
@@ -187,14 +240,14 @@ def read_support(reader, found, warn):
     Raises:
         SettingError: a class has no picture, or none that can be read.
     """
+    for name, paths in found.items():
+        if not paths:
+            raise SettingError(f"class {name!r} of `support` has no picture.")
     inputs, shown, read, skipped = reader.read([path for paths in found.values() for path in paths])
     warn(skipped)
     place = {path: label for label, paths in enumerate(found.values()) for path in paths}
     labels = np.array([place[path] for path in read], np.int32)
-    for label, (name, paths) in enumerate(found.items()):
+    for label, name in enumerate(found):
         if label not in labels:
-            raise SettingError(
-                f"class {name!r} of `support` has no picture"
-                + (" that can be read." if paths else ".")
-            )
+            raise SettingError(f"class {name!r} of `support` has no picture that can be read.")
     return inputs, shown, labels, skipped

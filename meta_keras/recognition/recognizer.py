@@ -42,8 +42,11 @@ class Recognizer:
 
     def __init__(self, learner, images, labels, reject=False):
         self.learner = learner
-        self.images = images
         self.classifier = learner.adapt(images, labels)
+        # Traced once for all calls.
+        self._answer = tf.function(
+            lambda image: self.classifier(tf.concat([image[None], images], axis=0))[0]
+        )
         self.threshold = None
         if reject:
             self.threshold = rejection_threshold(*leave_one_out(learner, images, labels))
@@ -58,12 +61,7 @@ class Recognizer:
             float64 `[n, N]`; with `reject` `[n, N + 1]`.
         """
         if self.learner.is_transductive():
-
-            @tf.function
-            def answer(image):
-                return self.classifier(tf.concat([image[None], self.images], axis=0))[0]
-
-            logits = np.array([answer(image) for image in tf.constant(images)])
+            logits = np.array([self._answer(image) for image in tf.constant(images)])
         else:
             logits = self.classifier.predict(images, batch_size=256, verbose=0)
         if self.threshold is not None:

@@ -12,11 +12,10 @@ from absl import logging
 
 from meta_keras import files
 from meta_keras.errors import CheckpointError
-from meta_keras.presets import model_file
+from meta_keras.presets import BEST_FILE, SETTINGS_FILE, model_file
 from meta_keras.training import saved_state
 
 KEPT = ("epoch", "best_epoch", "best", "seconds", "best_sha256")
-BEST_FILE = "best.keras"
 LEARNER_FILE = "learner.keras"
 
 
@@ -222,7 +221,7 @@ ADVICE = (
 
 def _run(folder):
     """What names the run whose checkpoints are in a folder: the digest of its settings."""
-    settings = folder.parent / "flags.json"
+    settings = folder.parent / SETTINGS_FILE
     return saved_state.sha256(settings) if settings.exists() else None
 
 

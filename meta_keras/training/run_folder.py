@@ -5,9 +5,8 @@ import pathlib
 
 from meta_keras import files
 from meta_keras.errors import RunInUse, SettingError
+from meta_keras.presets import SETTINGS_FILE
 from meta_keras.training import lock, terminal
-
-SETTINGS_FILE = "flags.json"
 
 
 def saved_settings(logdir):

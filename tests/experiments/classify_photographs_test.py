@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meta_keras import recognition
+from meta_keras import MAML, PrototypicalNetwork, data, networks, recognition
 from meta_keras.errors import BackboneError, SettingError
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -176,7 +176,7 @@ def test_refusals(folders, backbone):
         assert not (folders / "output").exists()
 
     refuse("backbone=", "preset=x", backbone=backbone, preset="x")
-    refuse("save=", "needs `backbone`", save=str(folders / "c.keras"))
+    refuse("save=", "needs `backbone`, or a preset", save=str(folders / "c.keras"))
     refuse("must end in .keras", backbone=backbone, save=str(folders / "c.h5"))
     refuse("neither a file", error=BackboneError, backbone="no_such")
     refuse("head=ridge", "needs `backbone`", head="ridge")
@@ -206,3 +206,47 @@ def test_single_examples_and_nothing_but_strangers(folders, backbone):
     assert accuracy is None and results(folders)["rejected_of_classes"] is None
     assert not any("folders of classes" in sentence for sentence in told)
     assert any("of the 4 pictures in other folders" in sentence for sentence in told)
+
+
+def flat(channels=3):
+    return keras.Sequential([keras.Input((8, 8, channels)), keras.layers.AveragePooling2D(8)])
+
+
+def test_a_preset_of_photographs_says_what_pictures_are(folders):
+    """Its embedding here is the mean of every channel; the logits are minus squared distances."""
+    preset, file = folders / "preset", folders / "c.keras"
+    PrototypicalNetwork(flat()).save_to_preset(preset)
+    (_, accuracy, _), _, warned = classify(folders, preset=preset, save=str(file), reject=True)
+    assert accuracy >= 0.9 and not warned and results(folders)["preset"] == str(preset)
+    means = {
+        path: np.float64(data.read_photograph(path, 8)).mean(axis=(0, 1)) / 255
+        for part in ("support", "query")
+        for path in (folders / part).rglob("*.png")
+    }
+    centres = [
+        np.mean([means[path] for path in (folders / "support" / name).iterdir()], axis=0)
+        for name in sorted(COLOURS)
+    ]
+    rows, classifier = predictions(folders), keras.models.load_model(file)
+    for row in rows:
+        path = folders / "query" / row["file"]
+        logits = -np.square(means[path] - centres).sum(axis=1)
+        found = np.array([float(row[name]) for name in sorted(COLOURS)])
+        np.testing.assert_allclose(np.log(found / found[0]), logits - logits[0], atol=2e-5)
+        alone = classifier.predict(data.read_photograph(path, 8)[None], verbose=0)[0]
+        np.testing.assert_allclose(alone, [float(v) for v in list(row.values())[2:]], atol=2e-5)
+    assert {row["predicted"] for row in rows} >= set(COLOURS)
+
+
+def test_a_transductive_preset_of_photographs(folders):
+    """Batch statistics: every picture is normalised with the examples, and none can be alone."""
+    keras.utils.set_random_seed(0)
+    network = networks.conv4(3, (16, 16, 3), filters=4)
+    MAML(network, inner_steps=3).save_to_preset(folders / "preset")
+    with pytest.raises(SettingError, match=r"save=.*is transductive"):
+        classify(folders, preset=folders / "preset", save=str(folders / "c.keras"))
+    table = classify(folders, preset=folders / "preset")[0][0]
+    for file in (folders / "query" / "red").iterdir():
+        file.unlink()
+    others = classify(folders, preset=folders / "preset")[0][0].splitlines()
+    assert set(others) == {line for line in table.splitlines() if not line.startswith("red/")}

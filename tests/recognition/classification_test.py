@@ -294,7 +294,7 @@ def test_returns_what_it_writes(folders, any_way, caplog):
 
 
 def test_pictures_of_another_shape(folders, tmp_path):
-    network = keras.Sequential([keras.Input((28, 28, 3)), keras.layers.Flatten()])
-    presets.save_preset(PrototypicalNetwork(network), tmp_path / "colour")
-    message = refuse(folders, tmp_path / "colour")
-    assert "is for pictures of shape (28, 28, 3); only square grey ones" in message
+    network = keras.Sequential([keras.Input((28, 28, 2)), keras.layers.Flatten()])
+    presets.save_preset(PrototypicalNetwork(network), tmp_path / "two")
+    message = refuse(folders, tmp_path / "two")
+    assert "is for pictures of shape (28, 28, 2); only square grey or coloured ones" in message
