@@ -6,7 +6,7 @@ import os
 import numpy as np
 from PIL import Image, ImageOps
 
-from meta_keras.data.pixels import opened_picture
+from meta_keras.data.pixels import opened_picture, without_lab
 from meta_keras.errors import PictureError
 
 BATCH = 64  # Photographs in memory at a time.
@@ -74,6 +74,7 @@ def _rgb(image):
             raise PictureError("has values that are not numbers")
         white = grey.max() if grey.max() > 0 else 1
         image = Image.fromarray(np.uint8(np.rint(255 * np.clip(grey / white, 0, 1))))
+    image = without_lab(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if not image.getchannel("A").getextrema()[1]:

@@ -13,7 +13,7 @@ import stat
 import warnings
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageCms, ImageFilter, ImageOps
 
 from meta_keras.errors import PictureError
 
@@ -89,6 +89,14 @@ def opened_picture(file):
         raise PictureError(f"damaged or not a picture ({error})") from error
 
 
+def without_lab(image):
+    """The picture, in sRGB if it is in CIELAB, which Pillow converts by colour profiles only."""
+    if image.mode != "LAB":
+        return image
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return ImageCms.applyTransform(image, ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))
+
+
 def _check_is_regular(file):
     """Refuses what would be waited for in vain, such as a named pipe."""
     try:
@@ -119,6 +127,7 @@ def _deep(image):
 
 
 def _coloured(image):
+    image = without_lab(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         lowest, highest = image.getchannel("A").getextrema()

@@ -71,6 +71,25 @@ def test_modes_of_colour(mode, how, tolerance):
     assert_quadrants(read(quadrants().convert(mode), **how), tolerance)
 
 
+def test_lab():
+    """(L*, a*, b*) under D50 by the definitions of CIE and sRGB: (50.9, 49.3, 20.3) is (200, 80,
+    90), (63.0, -39.3, 38.0) is (90, 170, 80), (44.3, 13.6, -50.7) is (80, 100, 190). Files have
+    255 for L* = 100, and a*, b* in two's complement."""
+    lab = np.zeros((8, 8, 3), np.uint8)
+    lab[:] = 113, 14, 256 - 51
+    lab[:4, :4] = 130, 49, 20
+    lab[:4, 4:] = 161, 256 - 39, 38
+    file = io.BytesIO()
+    Image.frombytes("LAB", (8, 8), lab.tobytes()).save(file, "TIFF")
+    pixels = read_photograph(file, 8).astype(int)
+    for place, colour in (
+        ((1, 1), (200, 80, 90)),
+        ((1, 6), (90, 170, 80)),
+        ((6, 3), (80, 100, 190)),
+    ):
+        np.testing.assert_allclose(pixels[place], colour, atol=3)
+
+
 @pytest.mark.parametrize("mode", ["L", "1", "I;16", "I", "F"])
 def test_modes_of_grey(mode):
     grey = np.zeros((16, 16))
