@@ -4,6 +4,7 @@ from meta_keras.layers.adam import AdamCell
 from meta_keras.layers.cell import Cell
 from meta_keras.layers.concatenated import Concatenated
 from meta_keras.layers.coordinatewise_lstm import CoordinatewiseLSTM, CoordinatewiseLSTMState
+from meta_keras.layers.corrected_adam import CorrectedAdam, CorrectedAdamState
 from meta_keras.layers.fixed_rate import FixedRateCell
 from meta_keras.layers.gated_lstm import GatedLSTMCell, GatedLSTMState
 from meta_keras.layers.gradient_descent import GradientDescentCell
@@ -21,6 +22,8 @@ __all__ = [
     "Concatenated",
     "CoordinatewiseLSTM",
     "CoordinatewiseLSTMState",
+    "CorrectedAdam",
+    "CorrectedAdamState",
     "FixedRateCell",
     "GatedLSTMCell",
     "GatedLSTMState",

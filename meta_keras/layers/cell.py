@@ -71,6 +71,13 @@ class Cell(keras.layers.Layer):
         """The state before the first step for `parameters` of shape `[P]`; none by default."""
         return ()
 
+    def for_horizon(self, state, steps):
+        """A first state for a run of `steps` steps, an integer scalar; 0 if that is not known.
+
+        Cells that do not look at the time, as most, need not know.
+        """
+        return state
+
     def select(self, moved, after, before):
         """A state for coordinates of which some have not taken the step: theirs is `before`.
 

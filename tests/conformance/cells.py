@@ -21,12 +21,14 @@ class Row(NamedTuple):
         make: function of a cell's keyword arguments (such as `dtype`) to a new one, not built.
         any_size: whether its weights serve any number of coordinates.
         whole_start: whether its first state has the structure and the shapes of the next ones.
+        coordinatewise: whether the coordinates do not see each other.
     """
 
     name: str
     make: Callable
     any_size: bool = True
     whole_start: bool = True
+    coordinatewise: bool = True
 
 
 def _lstm(preprocessing, **kwargs):
@@ -58,6 +60,11 @@ ROWS = [
     Row("LSTM, combined", _lstm("combined", output_scale=0.03)),
     Row("LSTM, combined, gradient path", _lstm("combined", gradient_rate=0.1)),
     Row("grouped", _grouped),
+    Row(
+        "corrected Adam",
+        functools.partial(layers.CorrectedAdam, (4, 3), tensor_units=5, rate=0.1, steps=9),
+        coordinatewise=False,
+    ),
 ]
 
 
