@@ -11,6 +11,8 @@ from meta_keras.optimizers.baselines import (
 )
 from meta_keras.optimizers.curves import MeanCurve, loss_curve, loss_curves
 from meta_keras.optimizers.learned import LearnedOptimizer
+from meta_keras.optimizers.task_trainer import TaskSetTrainer
+from meta_keras.optimizers.task_truncations import task_truncations, task_validation
 from meta_keras.optimizers.trainer import OptimizerTrainer
 from meta_keras.optimizers.truncations import truncations, validation_optimizations
 
@@ -20,11 +22,14 @@ __all__ = [
     "LearnedOptimizer",
     "MeanCurve",
     "OptimizerTrainer",
+    "TaskSetTrainer",
     "compare_on",
     "curve_table",
     "loss_curve",
     "loss_curves",
     "seeds",
+    "task_truncations",
+    "task_validation",
     "truncations",
     "tuned",
     "tuned_baselines",

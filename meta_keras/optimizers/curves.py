@@ -9,7 +9,7 @@ from meta_keras.layers.fixed_rate import FixedRateCell
 from meta_keras.unroll import unroll
 
 
-def loss_curve(cell, problem, seed, steps):
+def loss_curve(cell, problem, seed, steps, horizon=None):
     """Losses along one fresh optimization, as a part of a graph.
 
     Args:
@@ -17,6 +17,7 @@ def loss_curve(cell, problem, seed, steps):
         problem: a `Problem`.
         seed: int64 scalar tensor, the optimization.
         steps: number of steps, a Python int.
+        horizon: the length of the run that the cell is told; None: nothing.
 
     Returns:
         `[steps + 1]`, of the cell's dtype; entry t is the loss after t steps.
@@ -34,10 +35,13 @@ def loss_curve(cell, problem, seed, steps):
         cell.prepare(problem.variables)
     parameters = tf.cast(problem.initial_parameters(seed), cell.compute_dtype)
     losses = tf.TensorArray(parameters.dtype, steps + 1)
+    state = cell.initial_state(parameters)
+    if horizon is not None:
+        state = cell.for_horizon(state, horizon)
     _, parameters, _, losses = tf.while_loop(
         lambda step, *_: step < steps,
         one_step,
-        (tf.constant(0, tf.int64), parameters, cell.initial_state(parameters), losses),
+        (tf.constant(0, tf.int64), parameters, state, losses),
     )
     last = problem.loss(parameters, seed, tf.constant(steps, tf.int64))
     return tf.reshape(losses.write(steps, last).stack(), [steps + 1])

@@ -1,0 +1,295 @@
+"""Trains one cell on many tasks at once."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from meta_keras.arguments import Argument, Part, boolean, one_of, positive, positive_integer
+from meta_keras.errors import SettingError
+from meta_keras.optimizers.curves import loss_curve
+from meta_keras.optimizers.estimators import backpropagated, evolved
+from meta_keras.optimizers.trainer_settings import refuse, refuse_replicas, same_policy
+from meta_keras.presets import model_file
+from meta_keras.unroll import unroll
+
+FLOOR = 0.003  # Of f / f_0: what is less is no longer much better.
+WORST = 7.0  # f / f_0 of an optimization that has diverged.
+ESTIMATORS = {"backpropagation": backpropagated, "pes": evolved}
+
+
+def _tasks(trainer, name, tasks):
+    """A check for the tasks that a trainer was made for; or None."""
+    if tasks is not None and shapes_of(tasks) != trainer.shapes:
+        raise SettingError(
+            f"TaskSetTrainer: {name}={', '.join(tasks)} are not the tasks it was made for, "
+            f"{', '.join(trainer.shapes)}, or have other variables."
+        )
+    return tasks
+
+
+def shapes_of(tasks):
+    """Dict from a task's name to the shapes of its variables, lists of lists of ints."""
+    return {
+        name: [list(v.shape) for v in task.variables] if task.variables else [[task.size]]
+        for name, task in tasks.items()
+    }
+
+
+@keras.saving.register_keras_serializable(package="meta_keras")
+class TaskSetTrainer(keras.Model):
+    """Truncations of optimizations of many tasks, in turn, each of which trains the same cell.
+
+        L(phi) = 1/T sum_t w_t log(f(theta_t) / f(theta_0) + 0.003),      w_t = 1/4 + 3/2 t/N
+
+    The logarithm of the loss, over that at the start, makes tasks comparable, and the weights see
+    to the end of an optimization of N steps. `gradient="backpropagation"` takes the derivative
+    through the T steps of the truncation, see `backpropagated`; `"pes"` estimates that of the whole
+    optimization, see `evolved`.
+
+    A truncation in which a loss is seven times that of the start, or not finite, is dropped: it
+    teaches nothing, it is counted, and the optimization starts anew.
+
+    It is trained by plain `fit` on what `task_truncations` gives, and validated on what
+    `task_validation` gives; `val_loss` is the mean of log(f / f_0 + 0.003), f the mean over the
+    last tenth of the steps.
+
+    Args:
+        cell: a `meta_keras.layers.Cell` with weights that serve any number of coordinates.
+        tasks: dict from a name to a `Problem`. They are not saved: after `load_model` set the
+            attribute `tasks` before training on.
+        unroll_steps: T.
+        second_order: as for `OptimizerTrainer`; of tasks that allow it.
+        gradient: `"backpropagation"` or `"pes"`.
+        deviation: sigma, for `"pes"`.
+        pairs: n, pairs of particles, for `"pes"`.
+        validation_tasks: dict likewise; `tasks` by default. Not saved either.
+        horizon: steps of an optimization in validation.
+        shapes: see `shapes_of`; of the tasks by default.
+
+    Raises:
+        SettingError: an argument is out of range; `compile` is given a loss or metrics, or there
+            are several replicas; or (in training) there are no tasks.
+    """
+
+    cell = Part()
+    unroll_steps = Part(positive_integer())
+    second_order = Argument(boolean)
+    gradient = Part(one_of(tuple(ESTIMATORS)))
+    deviation = Argument(positive)
+    pairs = Part(positive_integer())
+    horizon = Argument(positive_integer())
+    tasks = Argument(_tasks)
+    validation_tasks = Argument()
+
+    def __init__(
+        self,
+        cell,
+        tasks=None,
+        unroll_steps=20,
+        second_order=True,
+        gradient="backpropagation",
+        deviation=0.01,
+        pairs=2,
+        validation_tasks=None,
+        horizon=200,
+        shapes=None,
+        dtype=None,
+        **kwargs,
+    ):
+        super().__init__(dtype=same_policy(type(self).__name__, cell, dtype), **kwargs)
+        if not (tasks or shapes):
+            raise SettingError("TaskSetTrainer: tasks are needed.")
+        cell.build_once()
+        self.cell = cell
+        self.shapes = shapes_of(tasks) if shapes is None else shapes
+        self.unroll_steps = unroll_steps
+        self.second_order = second_order
+        self.gradient = gradient
+        self.deviation = deviation
+        self.pairs = pairs
+        self.horizon = horizon
+        self.tasks = tasks
+        self.validation_tasks = validation_tasks
+        self.structures = [self._empty(of_task) for of_task in self.shapes.values()]
+        self.carried = [
+            [
+                self.add_weight(
+                    shape=leaf.shape,
+                    initializer="zeros",
+                    dtype=leaf.dtype.name,
+                    trainable=False,
+                    name=f"task_{task}_{number}",
+                )
+                for number, leaf in enumerate(tf.nest.flatten(structure))
+            ]
+            for task, structure in enumerate(self.structures)
+        ]
+        self.dropped = self.add_weight(initializer="zeros", trainable=False, name="dropped")
+        self.loss_mean = keras.metrics.Mean(name="loss")
+        self.built = True
+
+    def build(self, input_shape=None):
+        """Nothing is left to build."""
+
+    def _empty(self, shapes):
+        """What is carried from a truncation of a task to its next one, before the first."""
+        self.cell.prepare([tf.TensorSpec(shape) for shape in shapes])
+        size = sum(math.prod(shape) for shape in shapes)
+        return self._begin(tf.zeros(size, self.cell.compute_dtype), tf.zeros((), tf.int64), 0.0)
+
+    def _begin(self, theta, horizon, first):
+        """An optimization that begins.
+
+        Args:
+            theta: `[P]`.
+            horizon: int64 scalar, the length that the cell is told of; 0: it is not told.
+            first: its loss at the start.
+        """
+        run = theta, self.cell.for_horizon(self.cell.initial_state(theta), horizon)
+        pes = self.gradient == "pes"
+        return {
+            "runs": [(run, run)] * self.pairs if pes else [run],
+            "offsets": [
+                [tf.zeros(v.shape, v.dtype) for v in self.cell.trainable_variables]
+                for _ in range(self.pairs if pes else 0)
+            ],
+            "first": tf.cast(first, self.cell.compute_dtype),
+            "goes_on": tf.constant(1.0),
+        }
+
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, **kwargs):
+        refuse(loss=loss, loss_weights=loss_weights, metrics=metrics)
+        refuse_replicas(self.distribute_strategy)
+        super().compile(optimizer, **kwargs)
+
+    compile_from_config = model_file.compile_from_config
+
+    @property
+    def metrics(self):
+        return [self.loss_mean]
+
+    def make_train_function(self, force=False):
+        self._step_by_task("train_function", self._train_task, lambda: self.tasks, force)
+
+    def make_test_function(self, force=False):
+        self._step_by_task("test_function", self._test_task, lambda: self.validation_tasks, force)
+
+    def _step_by_task(self, name, step, tasks, force):
+        """A step of Keras' `fit` that makes a graph for every task when it is the task's turn."""
+        if getattr(self, name, None) is not None and not force:
+            return
+        graphs = {}
+
+        def one_step(iterator):
+            data = next(iterator)
+            task = int(data["task"][0])
+            if task not in graphs:
+                problem = self._task(tasks() or self.tasks, task)
+                # Its own code is ready for graphs: nothing is to be converted.
+                graphs[task] = tf.function(lambda data: step(task, problem, data), autograph=False)
+            return graphs[task](data)
+
+        setattr(self, name, one_step)
+
+    def _task(self, tasks, number):
+        if tasks is None:
+            raise SettingError("TaskSetTrainer: tasks=None; set the attribute .tasks before fit.")
+        task = list(tasks.values())[number]
+        self.cell.prepare([tf.TensorSpec(shape) for shape in shapes_of({"": task})[""]])
+        return task
+
+    def _train_task(self, number, task, data):
+        seed, step, horizon, told = (data[key][0] for key in ("seed", "step", "horizon", "told"))
+        carried = tf.nest.pack_sequence_as(
+            self.structures[number], [tf.convert_to_tensor(v) for v in self.carried[number]]
+        )
+
+        def start():
+            theta = tf.cast(task.initial_parameters(seed), self.cell.compute_dtype)
+            first = task.loss(theta, seed, tf.constant(0, tf.int64))
+            return self._begin(theta, told, tf.maximum(first, 1e-6))
+
+        begin = tf.cond((step == 0) | (carried["goes_on"] == 0.0), start, lambda: carried)
+        noise = self.deviation, tf.stack([seed, step])
+        loss, gradients, runs, offsets, worst = ESTIMATORS[self.gradient](
+            lambda run: self.truncation_loss(task, run, begin["first"], seed, step, horizon),
+            self.cell,
+            begin["runs"],
+            begin["offsets"],
+            noise,
+        )
+        fine = tf.math.is_finite(tf.linalg.global_norm(gradients)) & (worst < WORST)
+        variables = self.cell.trainable_variables
+
+        def learn():
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            return loss
+
+        loss = tf.cond(fine, learn, lambda: tf.constant(math.log(WORST), loss.dtype))
+        self.dropped.assign_add(tf.where(fine, 0.0, 1.0))
+        after = {**begin, "runs": runs, "offsets": offsets, "goes_on": tf.cast(fine, tf.float32)}
+        for variable, value in zip(self.carried[number], tf.nest.flatten(after), strict=True):
+            variable.assign(value)
+        self.loss_mean.update_state(loss)
+        return {"loss": self.loss_mean.result(), "dropped": tf.convert_to_tensor(self.dropped)}
+
+    def truncation_loss(self, task, run, first, seed, step, horizon):
+        """L of one truncation.
+
+        Args:
+            task: a `Problem`.
+            run: `(parameters, state)` to go on from.
+            first: f(theta_0).
+            seed, step, horizon: int64 scalars: the optimization, its steps so far, and N.
+
+        Returns:
+            `(loss, run, worst)`: scalar, where the truncation ends, and the largest f / f_0 in it.
+        """
+
+        second_order = self.second_order and task.second_order
+
+        # A function of its own: one step is traced, differentiated and optimized, not T.
+        @tf.function(experimental_attributes={"_noinline": True})
+        def one_step(theta, state, t):
+            def loss_fn(point, _, carry):
+                return task.loss(point, seed, t), carry
+
+            done = unroll(self.cell, loss_fn, theta, 1, state=state, second_order=second_order)
+            return done.losses[0], done.parameters, done.state
+
+        (theta, state), losses = run, []
+        for t in range(self.unroll_steps):
+            loss, theta, state = one_step(theta, state, step + t)
+            losses.append(loss)
+        losses = tf.stack([*losses[1:], task.loss(theta, seed, step + self.unroll_steps)]) / first
+        place = tf.cast(step + tf.range(1, self.unroll_steps + 1, dtype=tf.int64), losses.dtype)
+        weights = 0.25 + 1.5 * place / tf.cast(horizon, losses.dtype)
+        loss = tf.reduce_mean(weights * tf.math.log(losses + FLOOR))
+        return loss, (theta, state), tf.reduce_max(losses)
+
+    def _test_task(self, number, task, data):
+        curve = loss_curve(self.cell, task, data["seed"][0], self.horizon, self.horizon)
+        curve /= curve[0]
+        end = tf.reduce_mean(curve[-max(1, self.horizon // 10) :])
+        end = tf.where(tf.math.is_finite(end), tf.minimum(end, WORST), WORST)
+        self.loss_mean.update_state(tf.math.log(end + FLOOR))
+        return {"loss": self.loss_mean.result()}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "cell": keras.saving.serialize_keras_object(self.cell),
+            "unroll_steps": self.unroll_steps,
+            "second_order": self.second_order,
+            "gradient": self.gradient,
+            "deviation": self.deviation,
+            "pairs": self.pairs,
+            "horizon": self.horizon,
+            "shapes": self.shapes,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        cell = keras.saving.deserialize_keras_object(config["cell"])
+        return cls(**{**config, "cell": cell})
