@@ -8,9 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from meta_keras.errors import PresetError, SettingError
-from meta_keras.layers import Cell, GatedLSTMCell, MetaSGDCell
+from meta_keras.layers import Cell, CorrectedAdam, GatedLSTMCell, MetaSGDCell
 from meta_keras.optimizers import old_files
 from meta_keras.optimizers.memory import warn_of_memory
+from meta_keras.optimizers.saved_cell import SavedCell
 from meta_keras.optimizers.trainer import OptimizerTrainer
 from meta_keras.presets import load_preset, save_preset
 
@@ -29,31 +30,6 @@ COMPILED_IN = (
     "ema_overwrite_frequency",
     "gradient_accumulation_steps",
 )
-
-
-@keras.saving.register_keras_serializable(package="meta_keras")
-class SavedCell(keras.Model):
-    """A cell's weights as the Keras model that a preset needs, for any number of coordinates.
-
-    Args:
-        cell: a `meta_keras.layers.Cell`, as for `LearnedOptimizer`.
-    """
-
-    def __init__(self, cell, **kwargs):
-        super().__init__(**kwargs)
-        cell.build_once()
-        self.cell = cell
-        self.built = True
-
-    def build(self, input_shape=None):
-        """Nothing is left to build."""
-
-    def get_config(self):
-        return {**super().get_config(), "cell": keras.saving.serialize_keras_object(self.cell)}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "cell": keras.saving.deserialize_keras_object(config["cell"])})
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")
@@ -130,22 +106,31 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         raise SettingError(f"LearnedOptimizer: {var_list or var_names!r}: it has no weight decay.")
 
     @classmethod
-    def from_preset(cls, preset, **kwargs):
+    def from_preset(cls, preset, steps=None, **kwargs):
         """A trained optimizer.
 
         Args:
             preset: name of a preset inside the package (`meta_keras.presets.builtin_presets()`),
                 or the path of a folder written by `save_to_preset`.
+            steps: length of the training in steps (batches), of a preset that heeds it: one of a
+                `CorrectedAdam`, whose rate goes down to nothing by then.
             **kwargs: as for the class.
 
         Raises:
             PresetError: there is no such preset, it is damaged, or holds something else.
+            SettingError: `steps` is not positive, or given to a preset that does not heed it.
         """
         model = load_preset(preset)
         if not isinstance(model, (SavedCell, OptimizerTrainer)):
             raise PresetError(
                 f"preset={str(preset)!r} holds a {type(model).__name__}, not an optimizer."
             )
+        if steps is not None:
+            if not isinstance(model.cell, CorrectedAdam):
+                raise SettingError(
+                    f"steps={steps}: preset={str(preset)!r} heeds no length of a training."
+                )
+            model.cell.steps = steps
         return cls(model.cell, **kwargs)
 
     def save_to_preset(self, path, card=None):
