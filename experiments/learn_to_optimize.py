@@ -24,4 +24,4 @@ def main(values):
 
 
 if __name__ == "__main__":
-    program.run(main, define_flags)
+    program.run(main, define_flags, resumes=True)

@@ -16,7 +16,7 @@ class Terminated(BaseException):
     """The process is asked to end; the argument is the signal's number."""
 
 
-def run(main, define, takes_arguments=False):
+def run(main, define, takes_arguments=False, resumes=False):
     """Runs an absl program; a user's mistake ends it with a message and exit code 2.
 
     Standard output may be closed, or unable to show all letters: see `streams.set_up`.
@@ -26,6 +26,7 @@ def run(main, define, takes_arguments=False):
             returns an int, that is the exit code, which else is 0.
         define: function that defines the program's flags in given `FlagValues`.
         takes_arguments: whether `main` takes arguments.
+        resumes: whether the same command goes on where it was stopped.
     """
     define(flags.FLAGS)
     streams.set_up()
@@ -47,9 +48,8 @@ def run(main, define, takes_arguments=False):
             print(f"\n{kind}: {message}", file=sys.stderr)
             sys.exit(2)
         except (KeyboardInterrupt, Terminated) as stop:
-            print(
-                "\nStopped. The same command continues from the last checkpoint.", file=sys.stderr
-            )
+            goes_on = " The same command continues from the last checkpoint." if resumes else ""
+            print(f"\nStopped.{goes_on}", file=sys.stderr)
             number = stop.args[0] if isinstance(stop, Terminated) else signal.SIGINT
             sys.exit(INTERRUPTED + number)
 

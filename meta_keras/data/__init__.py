@@ -3,6 +3,7 @@
 from meta_keras.data.characters import Characters, load_characters
 from meta_keras.data.episodes import episodes, sample_episode
 from meta_keras.data.folder import large_enough, load_folder, load_photograph_folder
+from meta_keras.data.half_tones import HALF_TONES, half_tones
 from meta_keras.data.image_classes import ImageClasses
 from meta_keras.data.ink import read_picture
 from meta_keras.data.photograph_sets import load_photographs
@@ -13,6 +14,7 @@ from meta_keras.data.splits import gather_classes, split_classes, split_named
 from meta_keras.errors import DatasetError, PictureError
 
 __all__ = [
+    "HALF_TONES",
     "Characters",
     "DatasetError",
     "ImageClasses",
@@ -20,6 +22,7 @@ __all__ = [
     "choose_dataset",
     "episodes",
     "gather_classes",
+    "half_tones",
     "large_enough",
     "load_characters",
     "load_folder",

@@ -45,7 +45,8 @@ def read_arrays(file, fingerprint, forms):
     Args:
         file: as from `cache_file`.
         fingerprint: str, names the data the arrays must have been made of.
-        forms: dict from a name to the dtype's kind, as in `np.dtype.kind`, and the shape.
+        forms: dict from a name to the dtype's kind, as in `np.dtype.kind`, and the shape, with None
+            for any size.
 
     Returns:
         A dict from the names to the arrays; None if there are none, or others, or if they are
@@ -61,7 +62,7 @@ def read_arrays(file, fingerprint, forms):
             checksum = str(cached["checksum"])
         if checksum != _checksum(fingerprint, arrays):
             raise ValueError("its checksum is another")
-        if {n: (array.dtype.kind, array.shape) for n, array in arrays.items()} != forms:
+        if not all(_fits(array, *forms[name]) for name, array in arrays.items()):
             raise ValueError("its arrays have other shapes")
         return arrays
     except Exception as error:  # Damage to an archive shows in many kinds of exception.
@@ -101,6 +102,12 @@ def warn_unwritable(file, error):
         "The cache %s cannot be written (%s), so that every run makes it anew. Name a folder "
         "for it in %s.", file or "", reason, ENVIRONMENT,
     )  # fmt: skip
+
+
+def _fits(array, kind, shape):
+    sizes = zip(array.shape, shape, strict=len(array.shape) == len(shape))
+    same = all(size in (None, own) for own, size in sizes)
+    return array.dtype.kind == kind and array.ndim == len(shape) and same
 
 
 def _checksum(fingerprint, arrays):

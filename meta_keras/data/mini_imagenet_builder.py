@@ -5,10 +5,12 @@ This file loads TFDS, so that it is imported only where it is needed.
 """
 
 import csv
+import hashlib
 import pathlib
 
 import numpy as np
 import tensorflow_datasets as tfds
+from absl import logging
 
 from meta_keras.data.folder import find_pictures
 from meta_keras.data.pixels import opened_picture
@@ -33,9 +35,36 @@ def class_lists():
     return {part: (folder / f"{stem}.txt").read_text().split() for part, stem in STEMS.items()}
 
 
-def check(manual_dir):
-    """Raises a `DatasetError` that says what is missing in a folder, or how to lay one out."""
-    find_files(manual_dir)
+def check(builder, manual_dir):
+    """Whether a folder is what the data set is, or can be, prepared of.
+
+    Args:
+        builder: a `MiniImagenet`.
+        manual_dir: path; None will do once it is prepared.
+
+    Raises:
+        DatasetError: something is missing in the folder, or it was prepared of other files.
+    """
+    if not builder.is_prepared():
+        find_files(manual_dir)
+        return
+    prepared_of = (builder.info.metadata or {}).get("files")
+    if manual_dir and digest(find_files(manual_dir)) != prepared_of:
+        raise DatasetError(
+            f"mini_imagenet in {builder.data_dir} was prepared of other files than those in "
+            f"manual_dir={manual_dir}. Delete that folder to prepare it of these, or leave "
+            "`manual_dir` out to use it."
+        )
+
+
+def digest(parts):
+    """Names the files of every part, as of `find_files`, by their names and sizes."""
+    lines = [
+        f"{part}/{name}/{file.name} {file.stat().st_size}"
+        for part, files in parts.items()
+        for file, name in files
+    ]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def find_files(manual_dir):
@@ -62,6 +91,16 @@ def find_files(manual_dir):
         parts = {}
         for part, stem in STEMS.items():
             inside = folder / stem if (folder / stem).is_dir() else folder
+            others = [
+                path.name
+                for path in inside.iterdir()
+                if inside != folder and path.is_dir() and path.name not in class_lists()[part]
+            ]
+            if others:
+                logging.warning(
+                    "%s: %d folders are passed over, none of the %d %s classes (%s ...).",
+                    inside, len(others), len(class_lists()[part]), part, min(others),
+                )  # fmt: skip
             parts[part] = [
                 (inside / name / file.name, name)
                 for name in class_lists()[part]
@@ -87,6 +126,9 @@ def _listed(folder, name):
     try:
         with open(folder / name, newline="") as file:
             rows = [(row["filename"], row["label"]) for row in csv.DictReader(file)]
+        for number, row in enumerate(rows, 2):
+            if not all(row):
+                raise ValueError(f"line {number} lacks a file name or a label")
     except (OSError, KeyError, ValueError, csv.Error) as error:
         reason = f"it lacks the column {error}" if isinstance(error, KeyError) else error
         raise DatasetError(f"{folder / name} cannot be read ({reason}). {INSTRUCTIONS}") from error
@@ -124,10 +166,12 @@ class MiniImagenet(tfds.core.GeneratorBasedBuilder):
             description="Few-shot learning on 100 classes of ImageNet.",
             features=tfds.features.FeaturesDict(features),
             supervised_keys=("image", "label"),
+            metadata=tfds.core.MetadataDict(),
         )
 
     def _split_generators(self, dl_manager):
         files = find_files(dl_manager.manual_dir)
+        self.info.metadata["files"] = digest(files)
         return {part: self._generate_examples(of_part) for part, of_part in files.items()}
 
     def _generate_examples(self, files):

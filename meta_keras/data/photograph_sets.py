@@ -38,10 +38,10 @@ def load_photographs(dataset, data_dir=None, manual_dir=None, size=32):
         DatasetError: the data cannot be had, or are damaged.
     """
     builder = _builder(dataset, data_dir)
-    if dataset == "mini_imagenet" and not builder.is_prepared():
+    if dataset == "mini_imagenet":
         from meta_keras.data import mini_imagenet_builder
 
-        mini_imagenet_builder.check(manual_dir)
+        mini_imagenet_builder.check(builder, manual_dir)
     image, label = _features(dataset, builder)
     preparation.prepare(builder, manual_dir)
     with preparation.naming_damage(builder):

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import urllib.error
 import urllib.request
 
 from absl import logging
@@ -155,8 +156,8 @@ def prepare(builder, manual_dir=None):
         if problem:
             raise DatasetError(
                 f"{builder.name} is not prepared in {builder.data_dir} and {problem}. Name a "
-                "prepared TFDS folder with `data_dir`, or a folder with the official zip files "
-                f"with `manual_dir` ({', '.join(_filenames(builder))})."
+                "prepared TFDS folder with `data_dir`, or a folder with the official files with "
+                f"`manual_dir`{_listed(builder)}."
             )
     import tensorflow_datasets as tfds
 
@@ -176,22 +177,30 @@ def _download_problem(builder):
     for url in list(builder.url_infos or ())[:1]:
         try:
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5).close()
+        except urllib.error.HTTPError as error:
+            # A server that answers, if only that it does not tell of a file without sending it.
+            if error.code not in (401, 403, 405, 501):
+                return f"{url} does not answer ({error})"
         except OSError as error:
             return f"{url} does not answer ({getattr(error, 'reason', error)})"
     return None
 
 
-def _filenames(builder):
-    return [info.filename for info in builder.url_infos.values()]
+def _listed(builder):
+    """The official files in brackets, as far as they have names."""
+    names = [info.filename for info in builder.url_infos.values() if info.filename]
+    return f" ({', '.join(names)})" if names else ""
 
 
 def _verify_manual_files(builder, folder):
     for info in builder.url_infos.values():
+        if not info.filename:
+            continue
         file = folder / info.filename
         if not file.is_file():
             raise DatasetError(
-                f"manual_dir={folder} lacks {info.filename}; needed are the official "
-                f"{', '.join(_filenames(builder))}."
+                f"manual_dir={folder} lacks {info.filename}, one of the official "
+                f"files{_listed(builder)}."
             )
         checksum = hashlib.sha256(file.read_bytes()).hexdigest()
         if checksum != info.checksum:

@@ -12,6 +12,7 @@ from meta_keras.errors import BackboneError
 from meta_keras.presets import model_file
 
 # What the random layers of Keras that act in training only call their strength: none at 0.
+ANY_SIZE = 224  # pixels a side, for networks that take any
 STRENGTHS = ("rate", "stddev", "drop_path_rate")
 
 
@@ -31,7 +32,8 @@ def load_backbone(path_or_name, image_shape=None, mirror=False):
             numbers begins with a `keras.layers.Rescaling` of its own. Or a name of
             [`keras.applications`](https://keras.io/api/applications/), such as `"MobileNetV2"`,
             whose ImageNet weights Keras downloads once and keeps.
-        image_shape: `(height, width, channels)` of the pictures; by default the backbone's own.
+        image_shape: `(height, width, channels)` of the pictures; by default the backbone's own, of
+            one that takes any size 224x224.
             Pictures of one channel are shown to a backbone of three in grey.
         mirror: whether features are the mean of those of a picture and of its mirror image: for
             twice the time, somewhat better ones of whatever has no left and right.
@@ -59,10 +61,7 @@ def load_backbone(path_or_name, image_shape=None, mirror=False):
     _, height, width, channels = network.input_shape
     own_shape = (height, width, channels)
     if image_shape is None and None in own_shape:
-        raise BackboneError(
-            f"backbone={path_or_name} takes pictures of any size {own_shape}; name theirs in "
-            "`image_shape`."
-        )
+        own_shape = (ANY_SIZE, ANY_SIZE, channels)
     image_shape = tuple(image_shape or own_shape)
     if len(image_shape) != 3 or image_shape[-1] not in (1, channels):
         raise BackboneError(

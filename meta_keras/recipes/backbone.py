@@ -9,9 +9,9 @@ from meta_keras import data, files, metrics, networks
 from meta_keras.data.episodes import choose
 from meta_keras.errors import BackboneError, SettingError
 from meta_keras.learners import R2D2, PrototypicalNetwork, SimpleShot
-from meta_keras.recipes.features import cached_features
 from meta_keras.recipes.settings import Settings, setting
-from meta_keras.training import terminal
+from meta_keras.training import run_folder, terminal
+from meta_keras.training.feature_cache import FeatureCache
 from meta_keras.training.tables import print_table
 
 CIFAR = ("cifar_fs", "fc100")
@@ -46,6 +46,11 @@ class BackboneTest(Settings):
         None, "The folder with the class folders; or TFDS folder, TFDS' own if not given."
     )
     manual_dir: str | None = setting(None, "Folder with the pictures of mini_imagenet.")
+    split_dir: str | None = setting(
+        None,
+        "Folder with train.txt, val.txt, test.txt, a class's name a line, for tfds:NAME: the test "
+        "part's classes are used.",
+    )
     per_class: int | None = setting(
         None, "Use this many pictures of a class, the first ones; all if not given.", at_least=2
     )
@@ -67,6 +72,16 @@ class BackboneTest(Settings):
         if self.dataset == "folder" and not self.data_dir:
             raise SettingError(
                 "dataset=folder needs `data_dir`, the folder with the class folders."
+            )
+        if self.manual_dir and self.dataset == "folder":
+            raise SettingError(
+                f"manual_dir={self.manual_dir} does not go with dataset=folder, which has no such "
+                "files."
+            )
+        if self.split_dir and not self.dataset.startswith("tfds:"):
+            raise SettingError(
+                f"split_dir={self.split_dir} does not go with dataset={self.dataset}, only with "
+                "tfds:NAME."
             )
         if self.per_class is not None and self.per_class < self.pictures:
             raise SettingError(
@@ -111,15 +126,17 @@ class BackboneTest(Settings):
             classes = data.load_photographs(self.dataset, self.data_dir, self.manual_dir, height)
             classes = data.large_enough(classes, self.dataset, self.pictures, because)
             protocol = "published" if self.dataset in PUBLISHED else "random"
-            classes = classes.part(data.split_named(self.dataset, classes.names, protocol)["test"])
+            protocol = "lists" if self.split_dir else protocol
+            split = data.split_named(self.dataset, classes.names, protocol, self.split_dir)
+            classes = classes.part(split["test"])
         if self.nway and self.nway > len(classes):
             raise SettingError(
                 f"nway={self.nway} is more than the {len(classes)} classes there are."
             )
         places = classes.places[:, : self.per_class]
         used = places[places >= 0]
-        features = cached_features(
-            self.backbone, backbone, classes.images[used], f"mirror={self.mirror}"
+        features = FeatureCache(self.backbone, backbone, f"mirror={self.mirror}")(
+            classes.images[used]
         )
         numbers = np.full(places.shape, -1, np.int32)
         numbers[places >= 0] = np.arange(len(used))
@@ -158,7 +175,9 @@ class BackboneTest(Settings):
             The content of `results.json`, a dict.
         """
         default = f"runs/backbone-{pathlib.Path(self.backbone).stem}-{self.dataset}"
+        default += f"-{self.nway}way" if self.nway else ""
         folder = files.writable_folder("logdir", logdir or default.replace(":", "-"))
+        run_folder.refuse_other_results(folder, "backbone", self.values())
         rows = [
             {"method": name, "kshot": kshot, "test_accuracy": mean, "test_ci95": ci95}
             for (name, kshot), values in self.accuracies().items()

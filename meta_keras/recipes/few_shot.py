@@ -88,11 +88,12 @@ class FewShotRecipe(ClassificationRecipe):
     split_dir: str | None = setting(
         None,
         "Folder with train.txt, val.txt, test.txt, for split=vinyals and split=lists; the latter "
-        "is the default of photographs where this is given.",
+        "is the default of folder and tfds:NAME where this is given.",
     )
     manual_dir: str | None = setting(
         None,
-        "Folder with Omniglot's official zip files, or with the pictures of mini_imagenet.",
+        "Folder with Omniglot's official zip files, with the pictures of mini_imagenet, or with "
+        "what tfds:NAME asks for.",
         decides=False,
     )
     preset: str | None = setting(
@@ -120,7 +121,8 @@ class FewShotRecipe(ClassificationRecipe):
                 "dataset=sinusoid has settings of its own: recipes.recipe(method, "
                 "dataset='sinusoid'), or recipes.Sinusoid."
             )
-        if self.split_dir and "split" not in self.given and self.pictures == "photographs":
+        takes_lists = "lists" in few_shot_data.splits_of(self.dataset)
+        if self.split_dir and takes_lists and "split" not in self.given:
             self._set("split", "lists")
         few_shot_data.check(self)
         if self.preset:
@@ -175,7 +177,8 @@ class FewShotRecipe(ClassificationRecipe):
         if learner.network.input_shape[1:] != self.image_shape:
             raise SettingError(
                 f"preset={self.preset} is for pictures of shape {learner.network.input_shape[1:]}, "
-                f"not {self.image_shape}, that of dataset={self.dataset}."
+                f"not {self.image_shape}, that of dataset={self.dataset} and image_size="
+                f"{self.image_shape[0]}."
             )
         for name in self.chosen_for_any_weights:
             if name in self.given:
@@ -249,7 +252,9 @@ class FewShotRecipe(ClassificationRecipe):
         return strategy.scope()
 
     def default_logdir(self, eval_only=False):
-        name = f"{self.name}-{self.nway}way-{self.kshot}shot"
+        # Runs on characters are called as they were before there were photographs.
+        data = f"-{self.dataset.replace(':', '-')}" if self.pictures == "photographs" else ""
+        name = f"{self.name}{data}-{self.nway}way-{self.kshot}shot"
         if self.preset and eval_only:
             name += f"-{pathlib.Path(self.preset).name}"
         return f"runs/{name}"

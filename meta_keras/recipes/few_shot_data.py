@@ -14,6 +14,7 @@ from meta_keras.recipes.pictures import NATURAL
 DRAWINGS = 20  # of a character
 
 
+MINI_IMAGENET = 60_000  # pictures
 CHARACTERS = ("auto", "omniglot", "glyphs")
 PICTURES = dict.fromkeys(NATURAL[:3], (600, "the pictures of a class"))
 
@@ -57,10 +58,15 @@ def check(recipe):
             f"split={recipe.split} needs `split_dir`, the folder with train.txt, val.txt and "
             "test.txt."
         )
-    if recipe.split_dir and not characters and recipe.split != "lists":
+    if recipe.split_dir and recipe.split not in ("vinyals", "lists"):
         raise SettingError(
             f"split_dir={recipe.split_dir} does not go with split={recipe.split}; it is for "
-            "split=lists."
+            "split=vinyals (of omniglot) and split=lists (of folder and tfds:NAME)."
+        )
+    if recipe.manual_dir and recipe.dataset in ("folder", "glyphs"):
+        raise SettingError(
+            f"manual_dir={recipe.manual_dir} does not go with dataset={recipe.dataset}, which has "
+            "no such files."
         )
     if recipe.dataset == "folder" and not recipe.data_dir:
         raise SettingError("dataset=folder needs `data_dir`, the folder with the class folders.")
@@ -109,8 +115,19 @@ def load(recipe, begun_with=None):
                 f"{dataset} (split={recipe.split}{shares}).{wanted}"
             )
     # A user's own pictures may change between two starts.
-    identity = {"pictures": fingerprint(parts)} if dataset == "folder" else {}
+    key = "pictures" if recipe.pictures == "characters" else "fingerprint"
+    identity = {key: fingerprint(parts)} if dataset == "folder" else {}
+    if dataset == "mini_imagenet" and total_pictures(parts) < MINI_IMAGENET:
+        logging.warning(
+            "mini_imagenet has %d pictures of %d classes here, not 60,000 of 100: what is reached "
+            "cannot be compared with published figures.", total_pictures(parts), total,
+        )  # fmt: skip
+        dataset = f"a part of {dataset}"
     return EpisodeData(parts, dataset, reason, train_nway, identity)
+
+
+def total_pictures(parts):
+    return sum(int(classes.counts.sum()) for classes in parts.values())
 
 
 def _characters(recipe, dataset, size):
@@ -118,6 +135,11 @@ def _characters(recipe, dataset, size):
     if dataset == "folder":
         needed, because = pictures_needed(recipe)
         characters = data.load_folder(recipe.data_dir, size, needed, because)
+        if np.median(data.half_tones(characters.images)) > data.HALF_TONES:
+            logging.warning(
+                "What the pictures in %s show looks like no characters on plain paper; if they are "
+                "photographs, say pictures=photographs.", recipe.data_dir,
+            )  # fmt: skip
         split = {
             part: [(c, d) for c in classes for d in ROTATIONS if d == 0 or part in turned]
             # The accuracy is to be that on the user's classes. Some look the same when turned.

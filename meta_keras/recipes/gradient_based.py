@@ -179,7 +179,14 @@ class MAML(InnerRateRecipe):
         ),
         photographs("cifar_fs", "Bertinetto et al. 2019", (58.9, 1.9), (71.5, 1.0)),
         photographs("fc100", "learn2learn", None, 49.0),
-        photographs("mini_imagenet", "Finn et al. 2017", (48.70, 1.84), (63.11, 0.92)),
+        photographs(
+            "mini_imagenet",
+            "Finn et al. 2017",
+            (48.70, 1.84),
+            (63.11, 0.92),
+            batch_norm="transductive",
+        ),
+        photographs("mini_imagenet", "Raghu et al. 2020", (46.7, 0.4), (61.5, 0.5), anil=True),
     )
 
     train_episodes = by_pictures(30000, photographs=60000)
@@ -211,7 +218,13 @@ class FOMAML(MAML):
             (89.4, 0.5),
             (97.9, 0.1),
         ),
-        photographs("mini_imagenet", "Finn et al. 2017", (48.07, 1.75), (63.15, 0.91)),
+        photographs(
+            "mini_imagenet",
+            "Finn et al. 2017",
+            (48.07, 1.75),
+            (63.15, 0.91),
+            batch_norm="transductive",
+        ),
     )
 
     train_episodes = 24000
@@ -269,7 +282,12 @@ class Reptile(InnerRateRecipe):
             ("inductive", (95.39, 98.90, 88.14, 96.65)),
         )
     )  # fmt: skip
-    published += (photographs("mini_imagenet", "Nichol et al. 2018", (49.97, 0.32), (65.99, 0.58)),)
+    published += (
+        photographs("mini_imagenet", "Nichol et al. 2018", (49.97, 0.32), (65.99, 0.58),
+                    batch_norm="transductive"),
+        photographs("mini_imagenet", "Nichol et al. 2018", (47.07, 0.26), (62.74, 0.37),
+                    batch_norm="inductive"),
+    )  # fmt: skip
 
     train_episodes = 10000
     train_kshot = 10

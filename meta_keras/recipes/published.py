@@ -10,6 +10,9 @@ NAMES = {
 }
 
 
+SIZES = {"cifar_fs": 32, "fc100": 32, "mini_imagenet": 84}  # of the papers' pictures
+
+
 class Published(NamedTuple):
     """What a paper reports of a method on a data set.
 
@@ -20,6 +23,7 @@ class Published(NamedTuple):
         batch_norm: its mode at test; None where the source does not say.
         figures: dict from (N, K) to `(accuracy, half width of its interval or None)` in percent.
         remark: how the protocol still differs from that of the recipe.
+        settings: dict from a setting of the recipe to the value that the figures are for.
     """
 
     source: str
@@ -28,6 +32,7 @@ class Published(NamedTuple):
     batch_norm: str | None
     figures: dict
     remark: str = ""
+    settings: dict = {}  # noqa: RUF012
 
 
 def _pairs(figures):
@@ -40,14 +45,14 @@ def omniglot(source, split, batch_norm, *figures, remark=""):
     return Published(source, "omniglot", split, batch_norm, columns, remark)
 
 
-def photographs(dataset, source, *figures, remark=""):
+def photographs(dataset, source, *figures, remark="", batch_norm=None, **settings):
     """Both columns of a paper's table on its own lists of classes: 5-way 1- and 5-shot.
 
     A column that the paper does not have is None.
     """
     columns = dict(zip([(5, 1), (5, 5)], _pairs(figures), strict=True))
     columns = {task: figure for task, figure in columns.items() if figure[0] is not None}
-    return Published(source, dataset, "published", None, columns, remark)
+    return Published(source, dataset, "published", batch_norm, columns, remark, settings)
 
 
 def compare(results, entries):
@@ -93,6 +98,17 @@ def _difference(entry, results):
         return "with rotated classes"
     if entry.batch_norm not in (None, results["batch_norm"]):
         return f"with {entry.batch_norm} batch normalisation"
+    flags = results.get("flags", {})
+    size = SIZES.get(entry.dataset)
+    if size and flags.get("image_size") not in (None, size):
+        return f"on pictures of {size}x{size}"
+    if flags.get("anil") and not entry.settings.get("anil"):
+        return "of the adaptation of all layers"
+    if flags.get("architecture") not in (None, "conv4"):
+        return "with four convolutions"
+    for name, value in entry.settings.items():
+        if flags.get(name, value) != value:
+            return f"with {name}={value}"
     return None
 
 

@@ -15,6 +15,7 @@ class R2D2(EmbeddingRecipe):
     name = "r2d2"
     published = (
         photographs("cifar_fs", "Bertinetto et al. 2019", 62.3, 77.4, remark="64 filters"),
+        photographs("mini_imagenet", "Bertinetto et al. 2019", 49.5, 65.4, remark="64 filters"),
     )
 
     ridge: float = setting(1.0, "lambda to begin with; it is learned.", above=0, brought=True)

@@ -98,6 +98,38 @@ def open_run(logdir, settings, resume=True):
     return folder
 
 
+def refuse_other_results(folder, experiment, settings):
+    """Refuses a folder whose `results.json` is of something else, which would be lost.
+
+    Args:
+        folder: a `pathlib.Path`.
+        experiment: what the results are to be of.
+        settings: JSON-able dict of everything that decides them.
+
+    Raises:
+        SettingError: they are of another experiment or of other settings.
+    """
+    file = folder / "results.json"
+    if not file.exists() and not (folder / SETTINGS_FILE).exists():
+        return
+    try:
+        saved = files.read_json(file)
+    except (OSError, ValueError):
+        saved = {}
+    if saved.get("experiment") != experiment:
+        raise SettingError(
+            f"logdir={folder} holds something else ({saved.get('experiment', 'a run')}); name "
+            "another folder."
+        )
+    known = saved.get("flags", {})
+    for name in sorted(set(known) | set(settings)):
+        if _plain(known.get(name)) != _plain(settings.get(name)):
+            raise SettingError(
+                f"logdir={folder} holds results of other settings ({name}: {known.get(name)!r} "
+                f"there, {settings.get(name)!r} now); name another folder."
+            )
+
+
 def _refuse_foreign(folder, logdir):
     if (folder / SETTINGS_FILE).exists():
         return
@@ -115,4 +147,4 @@ def _refuse_foreign(folder, logdir):
 
 def _plain(value):
     """Lists were once saved as texts."""
-    return [str(part) for part in value] if isinstance(value, list) else value
+    return [str(part) for part in value] if isinstance(value, (list, tuple)) else value

@@ -1,6 +1,7 @@
 """Tests of photographs from TFDS, from class folders, and of miniImageNet's two layouts."""
 
 import csv
+import functools
 import itertools
 
 import numpy as np
@@ -258,6 +259,12 @@ def lose_column(folder):
     (folder / "test.csv").write_text(text.replace("label", "class"))
 
 
+def lose_label(folder):
+    lines = (folder / "test.csv").read_text().splitlines()
+    lines[2] = lines[2].partition(",")[0]
+    (folder / "test.csv").write_text("\n".join(lines))
+
+
 def damage_picture(folder):
     next((folder / "images").glob("*.jpg")).write_bytes(b"\xff\xd8 nothing")
 
@@ -268,6 +275,7 @@ def damage_picture(folder):
         (remove_picture, r"1 of the 4 pictures that .*csv lists are missing: .*jpg"),
         (foreign_class, r"is not a validation class of miniImageNet"),
         (lose_column, r"test.csv cannot be read .*label"),
+        (lose_label, r"test.csv cannot be read .*line 3 lacks a file name or a label"),
         (damage_picture, r"\.jpg: damaged or not a picture"),
     ],
 )
@@ -276,6 +284,26 @@ def test_mini_imagenet_of_harmed_files(tmp_path, harm, words):
     harm(tmp_path / "files")
     with pytest.raises(DatasetError, match=words):
         load_photographs("mini_imagenet", tmp_path / "tfds", tmp_path / "files", 84)
+
+
+def test_mini_imagenet_of_other_files(tmp_path):
+    """A prepared copy is not passed off as what is asked for now."""
+    csv_layout(tmp_path / "files")
+    load = functools.partial(load_photographs, "mini_imagenet", tmp_path / "tfds", size=84)
+    pictures = len(load(tmp_path / "files").images)
+    assert len(load(None).images) == len(load(tmp_path / "files").images) == pictures
+    part_folders(tmp_path / "others")
+    with pytest.raises(DatasetError, match="was prepared of other files than those in manual_dir"):
+        load(tmp_path / "others")
+    with pytest.raises(DatasetError, match="is not a folder"):
+        load(tmp_path / "nowhere")
+
+
+def test_mini_imagenet_names_folders_of_no_class(tmp_path, caplog):
+    part_folders(tmp_path / "files")
+    save(tmp_path / "files" / "train" / "n00000000" / "0.png", (0, 0, 0))
+    load_photographs("mini_imagenet", tmp_path / "tfds", tmp_path / "files", 84)
+    assert "1 folders are passed over, none of the 64 train classes (n00000000" in caplog.text
 
 
 def test_mini_imagenet_says_what_it_needs(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import urllib.error
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,6 +29,24 @@ def test_without_network_auto_means_glyphs_and_omniglot_fails(tmp_path, monkeypa
     assert "no route" in reason
     with pytest.raises(DatasetError, match="with `data_dir`, .* with `manual_dir`"):
         load_characters("omniglot", tmp_path)
+
+
+@pytest.mark.parametrize(("code", "problem"), [(403, False), (405, False), (404, True)])
+def test_a_server_that_refuses_to_tell_is_no_problem(tmp_path, monkeypatch, code, problem):
+    def refuse(request, timeout):
+        raise urllib.error.HTTPError(request.full_url, code, "no", {}, None)
+
+    monkeypatch.setattr(module.urllib.request, "urlopen", refuse)
+    found = module._download_problem(module.open_builder("omniglot", tmp_path))
+    assert (found is not None) == problem
+    assert not problem or "404" in found
+
+
+def test_files_without_a_name_are_not_listed():
+    """As of data sets in TFDS whose address ends in a number."""
+    infos = {"a": SimpleNamespace(filename=None), "b": SimpleNamespace(filename="b.zip")}
+    assert module._listed(SimpleNamespace(url_infos=infos)) == " (b.zip)"
+    assert module._listed(SimpleNamespace(url_infos={"a": infos["a"]})) == ""
 
 
 def test_auto_means_omniglot_where_there_is_one(omniglot_dir, monkeypatch):

@@ -14,7 +14,7 @@ from meta_keras import networks
 from meta_keras.data.episodes import choose
 from meta_keras.errors import BackboneError, DatasetError, SettingError
 from meta_keras.recipes import BackboneTest
-from meta_keras.recipes.features import cached_features
+from meta_keras.training.feature_cache import FeatureCache
 
 COLOURS = {"apple": (200, 30, 30), "leaf": (30, 200, 30), "sea": (30, 30, 200)}
 
@@ -51,27 +51,85 @@ SMALL = {"kshot": (1, 2), "test_nquery": 2, "test_episodes": 4}
 
 
 def test_features_are_computed_once(backbone_file, cache, monkeypatch):
+    """For every picture, whatever it is among."""
     images = np.random.default_rng(0).integers(0, 256, (70, 16, 16, 3), dtype=np.uint8)
     backbone = networks.load_backbone(backbone_file)
     calls = []
     predict = backbone.predict_on_batch
     monkeypatch.setattr(backbone, "predict_on_batch", lambda x: calls.append(len(x)) or predict(x))
-    first = cached_features(backbone_file, backbone, images)
+
+    def features(images, variant=""):
+        return FeatureCache(backbone_file, backbone, variant)(images)
+
+    first = features(images)
     assert calls == [64, 6] and first.dtype == np.float32
     np.testing.assert_allclose(first, backbone(images / np.float32(255)), rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(cached_features(backbone_file, backbone, images), first)
+    np.testing.assert_array_equal(features(images), first)
+    np.testing.assert_array_equal(features(images[::-2]), first[::-2])
     assert len(calls) == 2
-    # Other pictures, another variant, another file, a damaged cache: anew.
-    cached_features(backbone_file, backbone, images[::-1])
-    cached_features(backbone_file, backbone, images, "mirror")
+    # Others among them: these alone, one that is there twice once.
+    more = np.concatenate([images[:3], 255 - images[:2], 255 - images[:1]])
+    found = features(more)
+    np.testing.assert_array_equal(found[:3], first[:3])
+    np.testing.assert_array_equal(found[3], found[5])
+    np.testing.assert_allclose(found[4], backbone(more[4:5] / np.float32(255))[0], rtol=1e-4)
+    assert calls[2:] == [2]
+    # Another variant, another file, a damaged cache: anew.
+    features(images, "mirror")
     with open(backbone_file, "ab") as file:
         file.write(b"x")
-    cached_features(backbone_file, backbone, images)
-    assert len(calls) == 8
+    features(images)
+    assert len(calls) == 7
     for file in cache.rglob("*.npz"):
         file.write_bytes(file.read_bytes()[:-100])
-    np.testing.assert_array_equal(cached_features(backbone_file, backbone, images), first)
-    assert len(calls) == 10
+    np.testing.assert_array_equal(features(images), first)
+    assert len(calls) == 9
+
+
+def test_what_was_computed_before_an_interruption_is_kept(backbone_file, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (70, 16, 16, 3), dtype=np.uint8)
+    backbone = networks.load_backbone(backbone_file)
+    expected, predict, calls = backbone(images / np.float32(255)), backbone.predict_on_batch, []
+
+    def interrupted(x):
+        calls.append(len(x))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return predict(x)
+
+    monkeypatch.setattr(backbone, "predict_on_batch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        FeatureCache(backbone_file, backbone)(images)
+    found = FeatureCache(backbone_file, backbone)(images)
+    assert calls == [64, 6, 6]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_cache_of_a_name_does_not_depend_on_where_one_is(backbone_file, tmp_path, monkeypatch):
+    backbone = networks.load_backbone(backbone_file)
+    places = set()
+    for folder in (tmp_path, "/"):
+        monkeypatch.chdir(folder)
+        places.add(FeatureCache("MobileNetV2", backbone).file)
+    assert len(places) == 1
+
+
+def test_nothing_that_was_saved_is_overwritten(backbone_file, photographs, tmp_path):
+    def test(folder, **settings):
+        recipe = BackboneTest(backbone=backbone_file, data_dir=photographs, **SMALL, **settings)
+        return recipe.fit(folder, verbose=False)
+
+    first = test(tmp_path / "run")
+    assert test(tmp_path / "run")["heads"] == first["heads"]
+    with pytest.raises(SettingError, match=r"other settings \(ridge: 0.5 there, 0.1 now\)"):
+        test(tmp_path / "run", ridge=0.1)
+    for name, content in (("results.json", '{"experiment": "few_shot"}'), ("flags.json", "{}")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text(content)
+        with pytest.raises(SettingError, match="logdir=.* holds something else"):
+            test(folder)
+        assert (folder / name).read_text() == content
 
 
 def nearest_mean(support, labels, query):
@@ -86,17 +144,25 @@ def ridge(support, labels, query):
     return (unit[1] @ weights).argmax(1)
 
 
+def simple_shot(support, labels, query):
+    means = np.array([support[labels == n].mean(0) for n in np.unique(labels)])
+    centred = support - means.mean(0), query - means.mean(0)
+    unit = [z / np.linalg.norm(z, axis=1, keepdims=True) for z in centred]
+    return nearest_mean(unit[0], labels, unit[1])
+
+
+HEADS = {"nearest mean": nearest_mean, "SimpleShot": simple_shot, "ridge": ridge}
+
+
 def test_accuracies_are_those_of_the_draws(backbone_file, photographs):
     recipe = BackboneTest(backbone=backbone_file, data_dir=photographs, **SMALL)
     found = recipe.accuracies()
-    assert set(found) == {
-        (name, kshot) for name in ("nearest mean", "SimpleShot", "ridge") for kshot in (1, 2)
-    }
+    assert set(found) == {(name, kshot) for name in HEADS for kshot in (1, 2)}
     features, places = recipe.load()
     assert places.shape == (3, 4)
     for kshot in (1, 2):
         labels, answers = np.arange(3).repeat(kshot), np.arange(3).repeat(2)
-        for name, head in (("nearest mean", nearest_mean), ("ridge", ridge)):
+        for name, head in HEADS.items():
             expected = []
             for index in range(4):
                 drawn = features[choose(places, np.int64(0), np.int64(index), 3, 4)[1].numpy()]

@@ -46,6 +46,31 @@ def make(classes):
     return make
 
 
+def test_lists_of_classes(make, classes, tmp_path):
+    """They are heeded where they are given, for characters too."""
+    names = sorted(folder.name for folder in classes.iterdir())
+    for stem, part in (("train", names[:7]), ("val", names[7:11]), ("test", names[11:])):
+        (tmp_path / f"{stem}.txt").write_text("\n".join(part))
+    recipe = make(split_dir=str(tmp_path), rotations=False)
+    assert recipe.split == "lists"
+    assert [len(part) for part in recipe.data.parts.values()] == [7, 4, 4]
+    with pytest.raises(SettingError, match="cannot be read"):
+        _ = make(split_dir="nowhere").data
+    with pytest.raises(SettingError, match="split_dir=x does not go with split=random"):
+        make(split_dir="x", split="random")
+
+
+def test_photographs_taken_for_characters_are_warned_of(make, classes, caplog):
+    _ = make().data
+    assert "pictures=photographs" not in caplog.text
+    y, x = np.mgrid[-40:40, -40:40]
+    spot = np.uint8(255 - 200 * np.exp(-(x**2 + y**2) / 32))  # half-tones and nothing else
+    for file in classes.rglob("*.png"):
+        Image.fromarray(spot).save(file)
+    _ = make().data
+    assert "looks like no characters" in caplog.text and "pictures=photographs" in caplog.text
+
+
 def test_drawings(make, classes):
     parts, dataset, reason, _, _ = make().data
     assert dataset == "folder" and "in training only" in reason

@@ -11,6 +11,7 @@ from experiments import few_shot, program
 from meta_keras import networks, recipes
 from meta_keras.data import load_photograph_folder
 from meta_keras.errors import DatasetError, SettingError
+from meta_keras.recipes import published
 from meta_keras.recipes.episodic import EpisodeData
 
 METHODS = recipes.few_shot_names()
@@ -74,11 +75,14 @@ def test_runs_on_characters_do_not_tell_their_pictures():
         ({"dataset": "glyphs", "pictures": "photographs"}, "does not go with dataset=glyphs"),
         ({"dataset": "fc100", "pictures": "characters"}, "does not go with dataset=fc100"),
         ({"dataset": "cifar_fs", "split": "lake"}, "must be published or random"),
-        ({"dataset": "cifar_fs", "split_dir": "x"}, "split=lists does not go with dataset=cifar"),
+        ({"dataset": "cifar_fs", "split_dir": "x"}, "split_dir=x does not go with split=published"),
         ({"dataset": "tfds:beans", "split": "published"}, "must be random or lists"),
         ({"dataset": "tfds:beans", "split": "lists"}, "split=lists needs `split_dir`"),
         ({"dataset": "omniglot", "split": "lists"}, "must be random or vinyals or lake"),
         ({"dataset": "cifar_fs", "split": "random", "split_dir": "x"}, "split_dir=x does not go"),
+        ({"dataset": "omniglot", "split_dir": "x"}, "split_dir=x does not go with split=random"),
+        ({"dataset": "glyphs", "manual_dir": "x"}, "manual_dir=x does not go with dataset=glyphs"),
+        ({"dataset": "cifar_fs", "architecture": "resnet12", "pools": 3}, "pools=3 does not go"),
         ({"dataset": "cifar_fs", "test_nquery": 600}, "at most 600, the pictures of a class"),
         ({"dataset": "cifar_fs", "image_size": 15}, "image_size=15 must be at least 16"),
         ({"dataset": "cifar_fs", "augment": "rotate"}, "must be one of none, crop_flip, crop_fli"),
@@ -87,9 +91,52 @@ def test_runs_on_characters_do_not_tell_their_pictures():
     ],
 )
 def test_refusals(settings, words):
-    words = words or r"for pictures of shape \(28, 28, 1\), not \(32, 32, 3\), that of dataset=cif"
+    shapes = (
+        r"for pictures of shape \(28, 28, 1\), not \(32, 32, 3\), that of dataset=cifar_fs and "
+    )
+    words = words or shapes + "image_size=32"
     with pytest.raises(SettingError, match=words):
         recipes.recipe("prototypical", **settings).learner()
+
+
+def test_a_residual_network():
+    learner = recipes.recipe("prototypical", dataset="cifar_fs", architecture="resnet12").learner()
+    assert learner.embedding.output_shape == (None, 640)
+    assert learner.embedding.input_shape == (None, 32, 32, 3)
+
+
+def test_folders_of_runs_tell_their_data():
+    for settings, name in (
+        ({}, "runs/prototypical-5way-1shot"),
+        ({"dataset": "omniglot"}, "runs/prototypical-5way-1shot"),
+        ({"dataset": "cifar_fs"}, "runs/prototypical-cifar_fs-5way-1shot"),
+        ({"dataset": "tfds:beans"}, "runs/prototypical-tfds-beans-5way-1shot"),
+    ):
+        assert recipes.recipe("prototypical", **settings).default_logdir() == name
+
+
+def test_published_figures_are_of_the_same_protocol():
+    """Figures of the papers, as (1 shot, 5 shots) on miniImageNet."""
+
+    def found(method, kshot=1, batch_norm="inductive", **flags):
+        results = {"nway": 5, "kshot": kshot, "dataset": "mini_imagenet", "split": "published"}
+        results |= {"batch_norm": batch_norm, "flags": flags}
+        return published.compare(results, recipes.recipe_class(method).published)
+
+    assert found("maml", batch_norm="transductive")[0] == (48.70, 1.84)
+    assert found("maml", batch_norm="transductive", anil=True)[0] == (46.7, 0.4)
+    assert found("maml", anil=False)[0] is None
+    assert found("lstm", anil=True)[0] is None
+    assert found("reptile")[0] == (47.07, 0.26)
+    assert found("reptile", batch_norm="transductive")[0] == (49.97, 0.32)
+    assert found("matching", 5, full_context=True)[0] == (55.31, 0.73)
+    assert found("matching", 5, full_context=False)[0] == (51.09, 0.71)
+    assert found("r2d2")[0] == (49.5, None)
+    others = {"image_size": 32}, {"architecture": "resnet12"}
+    for flags, words in zip(others, ("84x84", "four convolutions"), strict=True):
+        figure, why = found("prototypical", **flags)
+        assert figure is None and words in why
+    assert found("prototypical", image_size=84, architecture="conv4")[0] == (49.42, 0.78)
 
 
 def test_a_relation_network_needs_maps():
@@ -136,7 +183,7 @@ def test_a_run(flags, classes, tmp_path, plain_runtime, eagerly):
     # The same command again only tests; other pictures are another run.
     assert run(*flags, f"--logdir={tmp_path / 'run'}")["test_accuracy"] == results["test_accuracy"]
     Image.new("RGB", (16, 16)).save(classes / "class 04" / "0.png")
-    with pytest.raises(SettingError, match="pictures: '"):
+    with pytest.raises(SettingError, match="fingerprint: '"):
         run(*flags, f"--logdir={tmp_path / 'run'}")
 
 
