@@ -9,6 +9,7 @@ from meta_keras import LSTMMetaLearner
 from meta_keras.errors import SettingError
 from meta_keras.layers import (
     CoordinatewiseLSTM,
+    CorrectedAdam,
     GatedLSTMCell,
     GradientDescentCell,
     GroupedCell,
@@ -293,3 +294,27 @@ def test_preset_of_something_else(tmp_path):
     LSTMMetaLearner(conv4(5, filters=2)).save_to_preset(tmp_path / "learner")
     with pytest.raises(PresetError, match="holds a LSTMMetaLearner, not an optimizer"):
         LearnedOptimizer.from_preset(tmp_path / "learner")
+
+
+def test_the_length_of_a_training(data, tmp_path):
+    """The last step is a ninth as long as the first; a cell that heeds no length refuses one."""
+    rng = np.random.default_rng(0)
+    cell = CorrectedAdam((3,), rate=0.1)
+    LearnedOptimizer(cell).save_to_preset(tmp_path / "general")
+    optimizer = LearnedOptimizer.from_preset(tmp_path / "general", steps=9)
+    variable = keras.Variable(np.zeros(4, "float32"))
+    optimizer.build([variable])
+    gradient = tf.constant(rng.choice([-1.0, 1.0], 4), tf.float32)
+    places = [variable.numpy()]
+    for _ in range(9):
+        optimizer.apply([gradient])
+        places.append(variable.numpy())
+    lengths = np.abs(np.diff(places, axis=0))
+    np.testing.assert_allclose(
+        lengths, 0.1 * np.arange(9, 0, -1)[:, None].repeat(4, 1) / 9, rtol=1e-4
+    )
+    LearnedOptimizer(GradientDescentCell(0.1)).save_to_preset(tmp_path / "descent")
+    with pytest.raises(SettingError, match="steps=9: preset=.* heeds no length of a training"):
+        LearnedOptimizer.from_preset(tmp_path / "descent", steps=9)
+    with pytest.raises(SettingError, match="steps must be a positive integer"):
+        LearnedOptimizer.from_preset(tmp_path / "general", steps=0)
