@@ -1,16 +1,30 @@
 """From folders of pictures to written predictions."""
 
 import json
-import pathlib
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from meta_keras.data import folder as folders
 from meta_keras.errors import SettingError
 from meta_keras.files import versions, writable_folder
-from meta_keras.recognition.output import NONE, predictions_table, write_all
+from meta_keras.recognition.checks import (
+    check_folders,
+    check_options,
+    check_saving,
+    check_sources,
+    check_targets,
+    find_pictures,
+)
+from meta_keras.recognition.output import (
+    NONE,
+    PAGE,
+    RESULTS,
+    SHEET,
+    TABLE,
+    predictions_table,
+    write_all,
+)
 from meta_keras.recognition.page import page
 from meta_keras.recognition.reading import (
     HALF_TONES,
@@ -79,35 +93,25 @@ def classify(
         PresetError: there is no such preset, or it is no few-shot learner.
         BackboneError: there is no such backbone.
     """
-    save = _check_options(preset, backbone, head, save, reject)
-    support, query, output = _check_folders(support, query, output)
-    found, skipped = folders.class_folders(support)
-    classes = list(found)
-    if len(classes) < 2:
-        raise SettingError(
-            f"support={support} has the single class {classes[0]!r}; at least 2 are needed."
-        )
-    if reject and NONE in classes:
-        raise SettingError(
-            f"reject=True answers {NONE!r}, so no class of `support` may be called so."
-        )
-    if backbone:
-        reader = Photographs(backbone, head or ("simple_shot" if reject else "ridge"))
-    else:
-        reader = preset_reader(preset or PRESET, len(classes))
-    if save:
-        _check_saving(reader, save, preset or PRESET)
-    to_classify, no_pictures = folders.find_pictures(query)
-    paths = [path for paths in to_classify.values() for path in paths]
-    skipped += no_pictures
+    check_options(preset, backbone, head, save, reject)
+    support, query, output = check_folders(support, query, output)
+    written = [TABLE, SHEET, RESULTS, *([PAGE] if html else [])]
+    save = check_targets(output, written, save, support, query)
+    check_sources(output, save, backbone, preset or PRESET)
 
     def report(skipped):
         for file, reason in skipped:
             warn(printable(f"Skipped {file}: {reason}."))
 
-    report(skipped)
-    if not paths:
-        raise SettingError(f"query={query} has no pictures.")
+    found, paths, skipped = find_pictures(support, query, reject, report)
+    classes = list(found)
+    if backbone:
+        reader = Photographs(backbone, head or ("simple_shot" if reject else "ridge"))
+    else:
+        reader = preset_reader(preset or PRESET, len(classes))
+    if save:
+        check_saving(reader, save, preset or PRESET)
+        writable_folder("save", save.parent)
     writable_folder("output", output)
     inputs, support_shown, support_labels, unreadable = read_support(reader, found, report)
     skipped += unreadable
@@ -118,12 +122,12 @@ def classify(
     characters = isinstance(reader, Characters)
     tones = [half_tones(inputs)] if characters else []
     shown, read, probabilities = [], [], []
-    for inputs, pictures, files, unreadable in reader.batches(paths):
+    for inputs, images, files, unreadable in reader.batches(paths):
         report(unreadable)
         skipped += unreadable
         if files:
             probabilities.append(recognizer(inputs))
-            shown.append(pictures)
+            shown.append(images)
             read += files
             tones += [half_tones(inputs)] if characters else []
     if not read:
@@ -162,15 +166,15 @@ def classify(
         "skipped": [{"file": encodable(file), "reason": reason} for file, reason in skipped],
         "versions": versions(),
     }
+    pictures = support_shown, support_labels, names, shown, probabilities, answers, truth
     contents = {
-        "predictions.csv": table.encode(),
-        "contact_sheet.png": tf.io.encode_png(sheet).numpy(),
-        "results.json": (json.dumps(results, indent=1) + "\n").encode(),
+        TABLE: table.encode(),
+        SHEET: tf.io.encode_png(sheet).numpy(),
+        RESULTS: (json.dumps(results, indent=1) + "\n").encode(),
+        PAGE: page(sentences, *pictures).encode()
+        if html
+        else None,  # An old one would tell of other answers.
     }
-    if html:
-        contents["report.html"] = page(
-            sentences, support_shown, support_labels, names, shown, probabilities, answers, truth
-        ).encode()
     model = recognizer.model(reader.from_pixels()) if save else None
     write_all(output, contents, save, model)
     return table, found["accuracy"], skipped
@@ -203,57 +207,3 @@ def _judge(probabilities, truth, strangers, classes, others, reject):
             f"Not names of classes, so without a share in the accuracy: {sorted(others)}."
         )
     return found, sentences
-
-
-def _check_options(preset, backbone, head, save, reject):
-    """The path to save to, None if there is none; refuses arguments that exclude each other."""
-    if backbone and preset:
-        raise SettingError(
-            f"backbone={backbone} and preset={preset} both say what sees the pictures; name one."
-        )
-    if head and not backbone:
-        raise SettingError(f"head={head} needs `backbone`, whose features it compares.")
-    if reject and head == "ridge":
-        raise SettingError(
-            f"head={head} cannot go with reject=True, which goes by distances to the means of "
-            "classes: take head=simple_shot."
-        )
-    if not save:
-        return None
-    path = pathlib.Path(save).expanduser()
-    if path.suffix != ".keras":
-        raise SettingError(f"save={save} must end in .keras.")
-    writable_folder("save", path.parent)
-    return path.resolve()
-
-
-def _check_saving(reader, save, preset):
-    """Refuses to save what would not be a Keras model for pictures."""
-    if isinstance(reader, Characters):
-        raise SettingError(
-            f"save={save} needs `backbone`, or a preset for photographs: what makes a drawing of a "
-            "picture of a character is no part of a Keras model."
-        )
-    if reader.learner.is_transductive():
-        raise SettingError(
-            f"save={save} cannot go with preset={preset}, which is transductive: its classifier "
-            "needs the examples beside every picture."
-        )
-
-
-def _check_folders(support, query, output):
-    """The three as absolute paths; refuses those that would spoil each other."""
-    support, query, output = (
-        pathlib.Path(path).expanduser().resolve() for path in (support, query, output)
-    )
-    for name, path in (("support", support), ("query", query)):
-        if output.is_relative_to(path):
-            raise SettingError(
-                f"output={output} lies in {name}={path}; name a folder outside of it."
-            )
-    if query.is_relative_to(support) or support.is_relative_to(query):
-        raise SettingError(
-            f"support={support} and query={query} must not contain each other: pictures that "
-            "serve as examples cannot be test pictures too."
-        )
-    return support, query, output

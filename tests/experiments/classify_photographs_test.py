@@ -250,3 +250,16 @@ def test_a_transductive_preset_of_photographs(folders):
         file.unlink()
     others = classify(folders, preset=folders / "preset")[0][0].splitlines()
     assert set(others) == {line for line in table.splitlines() if not line.startswith("red/")}
+
+
+def test_no_report_of_earlier_answers_stays(folders, backbone):
+    classify(folders, backbone, html=True)
+    assert (folders / "output" / "report.html").exists()
+    (folders / "output" / "notes.txt").write_text("of the user")
+    classify(folders, backbone)
+    assert sorted(file.name for file in (folders / "output").iterdir()) == [
+        "contact_sheet.png",
+        "notes.txt",
+        "predictions.csv",
+        "results.json",
+    ]
