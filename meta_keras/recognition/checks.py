@@ -8,6 +8,7 @@ from meta_keras.data import folder as folders
 from meta_keras.errors import DatasetError, SettingError
 from meta_keras.recognition.output import NONE
 from meta_keras.recognition.reading import Characters
+from meta_keras.recognition.rejection import check_rejecting
 
 
 def check_options(preset, backbone, head, save, reject):
@@ -22,10 +23,10 @@ def check_options(preset, backbone, head, save, reject):
         )
     if head and not backbone:
         raise SettingError(f"head={head} needs `backbone`, whose features it compares.")
-    if reject and head == "ridge":
+    if reject and head not in (None, "l2n"):
         raise SettingError(
-            f"head={head} cannot go with reject=True, which goes by distances to the means of "
-            "classes: take head=simple_shot."
+            f"head={head} cannot go with reject=True, which goes by distances that do not depend "
+            "on the other classes: take head=l2n."
         )
     if save and pathlib.Path(save).suffix != ".keras":
         raise SettingError(f"save={save} must end in .keras.")
@@ -114,6 +115,18 @@ def check_sources(output, save, backbone, preset):
             f"output={output} is the folder of preset={preset}, which must stay as it is; name "
             "another."
         )
+
+
+def check_preset_rejects(learner, preset):
+    """Refuses `reject` with a preset whose logit of a class depends on the other classes.
+
+    Raises:
+        SettingError: it does.
+    """
+    try:
+        check_rejecting(learner)
+    except ValueError as error:
+        raise SettingError(f"reject=True with preset={preset}: {error}") from error
 
 
 def check_saving(reader, save, preset):

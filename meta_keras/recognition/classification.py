@@ -11,6 +11,7 @@ from meta_keras.files import versions, writable_folder
 from meta_keras.recognition.checks import (
     check_folders,
     check_options,
+    check_preset_rejects,
     check_saving,
     check_sources,
     check_targets,
@@ -70,8 +71,9 @@ def classify(
             in colour, photographs.
         backbone: path of a `.keras` file, or a name of `keras.applications`: the pictures are
             photographs, seen by this network.
-        head: what compares them, `"ridge"` or `"simple_shot"`, see `Photographs`; by default
-            `"ridge"`, and with `reject`, which goes by distances to means, `"simple_shot"`.
+        head: what compares them, `"ridge"`, `"simple_shot"` or `"l2n"`, see `Photographs`; by
+            default `"ridge"`, and with `reject`, which needs distances that do not depend on other
+            classes, `"l2n"`.
         html: whether to write `report.html`, too: pictures and answers on one page for a browser.
         save: path of a `.keras` file for the classifier of photographs: pixels 0..255 of its
             network's size `[batch, H, W, 3]` to the probabilities of the columns of
@@ -106,19 +108,19 @@ def classify(
     found, paths, skipped = find_pictures(support, query, reject, report)
     classes = list(found)
     if backbone:
-        reader = Photographs(backbone, head or ("simple_shot" if reject else "ridge"))
+        head = head or ("l2n" if reject else "ridge")
+        reader = Photographs(backbone, head)
     else:
         reader = preset_reader(preset or PRESET, len(classes))
+    if reject:
+        check_preset_rejects(reader.learner, preset or PRESET)
     if save:
         check_saving(reader, save, preset or PRESET)
         writable_folder("save", save.parent)
     writable_folder("output", output)
     inputs, support_shown, support_labels, unreadable = read_support(reader, found, report)
     skipped += unreadable
-    try:
-        recognizer = Recognizer(reader.learner, inputs, support_labels, reject)
-    except ValueError as error:
-        raise SettingError(f"reject=True with preset={preset or PRESET}: {error}") from error
+    recognizer = Recognizer(reader.learner, inputs, support_labels, reject)
     characters = isinstance(reader, Characters)
     tones = [half_tones(inputs)] if characters else []
     shown, read, probabilities = [], [], []
@@ -146,6 +148,8 @@ def classify(
     answers = [*classes, NONE] if reject else classes
     strangers = np.array([name.rpartition("/")[0] in others for name in names])
     found, sentences = _judge(probabilities, truth, strangers, classes, others, reject)
+    if reject:
+        sentences.append(_left_out(recognizer.left_out))
     for sentence in sentences:
         inform(sentence)
 
@@ -157,8 +161,15 @@ def classify(
     sheet = plots.contact_sheet(support_shown, support_labels, shown, probabilities, answers, truth)
     results = {
         "experiment": "classify",
-        **({"backbone": encodable(backbone)} if backbone else {}),
+        **({"backbone": encodable(backbone), "head": head} if backbone else {}),
         **({} if backbone else {"preset": encodable(preset or PRESET)}),
+        "support": encodable(support),
+        "query": encodable(query),
+        "save": encodable(save) if save else None,
+        "html": html,
+        "reject": reject,
+        "threshold": recognizer.threshold,
+        "left_out": recognizer.left_out,
         "classes": list(map(encodable, answers)),
         "support_pictures": len(support_labels),
         "query_pictures": len(read),
@@ -207,3 +218,17 @@ def _judge(probabilities, truth, strangers, classes, others, reject):
             f"Not names of classes, so without a share in the accuracy: {sorted(others)}."
         )
     return found, sentences
+
+
+def _left_out(rates):
+    """What `rejection_rates` of the examples are, in a sentence."""
+    if not rates["known"]:
+        return (
+            f"{NONE.capitalize()}, of the examples: one of a class tells only how alike classes "
+            "are; two or more would tell how often this answer is right."
+        )
+    return (
+        f"{NONE.capitalize()}, of the examples: {1 - rates['known_accepted']:.2%} of "
+        f"{rates['known']} left out alone (wrongly), {rates['strangers_rejected']:.2%} of "
+        f"{rates['strangers']} left out with their class (rightly)."
+    )

@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -106,6 +107,21 @@ def test_from_photographs_to_answers_and_a_classifier(folders, backbone):
         assert f"None of these: {share:.2%} of the {words}" in done.stdout
     right = sum(row["predicted"] == row["file"].rpartition("/")[0] for row in rows)
     assert f"Accuracy {right / 12:.2%} over the 12 pictures" in done.stdout and right >= 9
+    rates = results(folders)["left_out"]
+    assert rates["known"] == rates["strangers"] == 9
+    words = f"{1 - rates['known_accepted']:.2%} of 9 left out alone (wrongly), "
+    words += f"{rates['strangers_rejected']:.2%} of 9 left out with their class (rightly)."
+    assert f"None of these, of the examples: {words}" in done.stdout
+    asked = {name: str(folders / name) for name in ("support", "query")}
+    asked |= {"save": str(folders / "c.keras"), "head": "l2n", "reject": True, "html": True}
+    assert asked.items() <= results(folders).items()
+    output = folders / "output"
+    assert done.stdout.splitlines()[-1] == (
+        f"Predictions: {output / 'predictions.csv'}; pictures: {output / 'contact_sheet.png'}; "
+        f"page: {output / 'report.html'}; classifier: {folders / 'c.keras'}"
+    )
+    # The threshold is the logit of "none of these": what the classes' logits are compared with.
+    _check_threshold(folders, backbone, results(folders)["threshold"], rows)
     text = (folders / "output" / "report.html").read_text()
     assert text.count("<img") == 9 + 17 and "blue &lt;b&gt;" in text and "blue <b>" not in text
 
@@ -122,7 +138,24 @@ def test_from_photographs_to_answers_and_a_classifier(folders, backbone):
         np.testing.assert_allclose(alone["real"], expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("head", [None, "simple_shot"])
+def _check_threshold(folders, backbone, threshold, rows):
+    """By NumPy: log p(none) - log p(n) is the threshold less minus ten times the distance."""
+    reader = recognition.Photographs(backbone, "l2n")
+    support, _, _, _ = reader.read(sorted((folders / "support").rglob("*.png")))
+    query, _, _, _ = reader.read([folders / "query" / row["file"] for row in rows])
+    support, query = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (support, query))
+    means = support.reshape(3, 3, -1).mean(axis=1)
+    logits = -10 * np.square(query[:, None] - means).sum(axis=-1)
+    found = np.array([[float(value) for value in list(row.values())[2:]] for row in rows])
+    expected = np.exp(np.pad(logits, [(0, 0), (0, 1)], constant_values=threshold))
+    np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True), atol=2e-5)
+    best = logits.max(axis=1)
+    np.testing.assert_array_equal(
+        best < threshold, [row["predicted"] == recognition.NONE for row in rows]
+    )
+
+
+@pytest.mark.parametrize("head", [None, "simple_shot", "l2n"])
 def test_heads(folders, backbone, head):
     """They give different answers, kept in Keras models without classes of this package."""
     file = folders / "c.keras"
@@ -139,9 +172,9 @@ def test_heads(folders, backbone, head):
     )
     feature, _, _, _ = recognition.Photographs(backbone).read([folders / "query" / row["file"]])
     labels = np.repeat(np.arange(3), 3)
-    if head is None:  # ridge, lambda 0.3, softmax of ten times the regression's values
+    if head is None:  # ridge, lambda 0.5, softmax of ten times the regression's values
         s, q = (f / np.linalg.norm(f, axis=1, keepdims=True) for f in (features, feature))
-        values = 10 * q @ s.T @ np.linalg.solve(s @ s.T + 0.3 * np.eye(9), np.eye(3)[labels])
+        values = 10 * q @ s.T @ np.linalg.solve(s @ s.T + 0.5 * np.eye(9), np.eye(3)[labels])
         np.testing.assert_allclose(found, np.exp(values[0]) / np.exp(values).sum(), atol=2e-5)
 
 
@@ -180,8 +213,10 @@ def test_refusals(folders, backbone):
     refuse("must end in .keras", backbone=backbone, save=str(folders / "c.h5"))
     refuse("neither a file", error=BackboneError, backbone="no_such")
     refuse("head=ridge", "needs `backbone`", head="ridge")
-    refuse("head=ridge", "reject=True", backbone=backbone, head="ridge", reject=True)
-    refuse("head='nearest'", "ridge, simple_shot", backbone=backbone, head="nearest")
+    for head in ("ridge", "simple_shot"):
+        words = f"head={head} cannot go with reject=True", "take head=l2n"
+        refuse(*words, backbone=backbone, head=head, reject=True)
+    refuse("head='nearest'", "ridge, simple_shot, l2n", backbone=backbone, head="nearest")
     (folders / "file").write_text("")
     refuse("save=", "cannot be written", backbone=backbone, save=str(folders / "file" / "c.keras"))
     (folders / "support" / "red").rename(folders / "support" / recognition.NONE)
@@ -206,6 +241,27 @@ def test_single_examples_and_nothing_but_strangers(folders, backbone):
     assert accuracy is None and results(folders)["rejected_of_classes"] is None
     assert not any("folders of classes" in sentence for sentence in told)
     assert any("of the 4 pictures in other folders" in sentence for sentence in told)
+    assert any("two or more would tell" in sentence for sentence in told)
+
+
+@pytest.mark.parametrize("without", [None, "red"])
+def test_strangers_are_rejected(folders, without, tmp_path):
+    """Yellow, where there are three other colours, and where there are two."""
+    keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Rescaling(1 / 128, -1),
+            keras.layers.GlobalAveragePooling2D(),
+        ]
+    ).save(tmp_path / "colours.keras")
+    if without:
+        shutil.rmtree(folders / "support" / without)
+        shutil.rmtree(folders / "query" / without)
+    classify(folders, str(tmp_path / "colours.keras"), reject=True)
+    found = results(folders)
+    assert found["rejected_of_others"] >= 0.75 and found["rejected_of_classes"] <= 0.25
+    assert found["left_out"]["known_accepted"] >= 0.75
+    assert found["left_out"]["strangers_rejected"] >= 0.75
 
 
 def flat(channels=3):

@@ -2,10 +2,11 @@
 
 import json
 
+import keras
 import pytest
 from PIL import Image
 
-from meta_keras import recognition
+from meta_keras import MatchingNetwork, presets, recognition
 from meta_keras.errors import DatasetError, PresetError, SettingError
 from meta_keras.recognition import classification
 
@@ -128,3 +129,13 @@ def test_pictures_are_looked_for_first(folders, refuse):
 
 def test_a_preset_is_looked_for_before_pictures_are_read(refuse):
     assert "preset='no_such'" in refuse(PresetError, preset="no_such")
+
+
+def test_a_preset_that_cannot_reject_is_refused_before_pictures_are_read(folders, monkeypatch):
+    learner = MatchingNetwork(keras.Sequential([keras.Input((9, 9, 3)), keras.layers.Flatten()]))
+    presets.save_preset(learner, folders / "matching")
+    monkeypatch.setattr(classification, "read_support", None)
+    paths = [folders / name for name in ("support", "query", "output")]
+    with pytest.raises(SettingError, match=r"reject=True with preset=.*MatchingNetwork cannot"):
+        recognition.classify(*paths, str(folders / "matching"), reject=True)
+    assert not (folders / "output").exists()
