@@ -319,3 +319,31 @@ def test_no_report_of_earlier_answers_stays(folders, backbone):
         "predictions.csv",
         "results.json",
     ]
+
+
+def test_the_guide_reads_ordinary_photographs_as_the_program_does(folders, backbone, monkeypatch):
+    """Its lines are run; a transparent picture is one of those that it says need another reader."""
+    guide = (REPOSITORY / "docs" / "guides" / "own-pictures.md").read_text()
+    _, _, text = guide.partition("### A classifier to keep")
+    lines = [line[4:] for line in text.partition("It takes pixels")[0].splitlines()]
+    code = "\n".join(lines[lines.index("import keras, numpy as np") :])
+    monkeypatch.chdir(folders)
+    photograph(COLOURS["red"], 1, (90, 70)).save("query/new.jpg")
+    clear = photograph(COLOURS["green"], 2, (90, 70))
+    clear.putalpha(Image.linear_gradient("L").resize((90, 70)))
+    clear.save("query/clear.png")
+    classify(folders, backbone, save="classifier.keras")
+    rows = {row["file"]: list(row.values())[2:] for row in predictions(folders)}
+
+    def by_the_guide(file):
+        names = {}
+        exec(code.replace("new.jpg", file), names)
+        return names["probabilities"][0], names["classifier"]
+
+    found, classifier = by_the_guide("query/new.jpg")
+    np.testing.assert_allclose(found, np.float64(rows["new.jpg"]), atol=2e-5)
+    found, _ = by_the_guide("query/clear.png")
+    assert np.abs(found - np.float64(rows["clear.png"])).max() > 1e-3
+    seen = data.read_photograph("query/clear.png", classifier.input_shape[1])
+    found = classifier.predict(seen[None], verbose=0)[0]
+    np.testing.assert_allclose(found, np.float64(rows["clear.png"]), atol=2e-5)
