@@ -58,7 +58,7 @@ def check_targets(output, names, save, support, query):
 
     Args:
         output: resolved path of the folder.
-        names: of the files that are written to it.
+        names: of the files that are written to it or removed.
         save: path of the classifier's file, None if there is none.
         support, query: resolved paths.
 

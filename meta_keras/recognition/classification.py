@@ -58,8 +58,9 @@ def classify(
     """Classifies the pictures of a folder; writes predictions, a contact sheet and results.
 
     `output` gets `predictions.csv` (a row a picture: its file, the class with the highest
-    probability, the probabilities of all classes), `contact_sheet.png` and `results.json`, each
-    whole or not at all.
+    probability, the probabilities of all classes), `contact_sheet.png`, `results.json` (how the
+    answers were made and what was found) and with `html` a `report.html`, of which an earlier one
+    goes else. With the file of `save` they are written all or none.
 
     Args:
         support: path of a folder with a folder for every class, one or a few pictures in each.
@@ -90,15 +91,16 @@ def classify(
 
     Raises:
         SettingError: the folders lie in each other, one has no pictures or cannot be written, the
-            preset is not for such classes or pictures, or arguments exclude each other.
-        DatasetError: `support` or `query` is no folder, or `support` has no class folders.
+            preset is not for such classes or pictures, arguments exclude each other, or a file
+            would take the place of a folder, of the backbone or of something in the preset.
+        DatasetError: `support` or `query` is no folder or cannot be read, or `support` has no
+            class folders.
         PresetError: there is no such preset, or it is no few-shot learner.
         BackboneError: there is no such backbone.
     """
     check_options(preset, backbone, head, save, reject)
     support, query, output = check_folders(support, query, output)
-    written = [TABLE, SHEET, RESULTS, *([PAGE] if html else [])]
-    save = check_targets(output, written, save, support, query)
+    save = check_targets(output, (TABLE, SHEET, RESULTS, PAGE), save, support, query)
     check_sources(output, save, backbone, preset or PRESET)
 
     def report(skipped):
@@ -228,7 +230,8 @@ def _left_out(rates):
             "are; two or more would tell how often this answer is right."
         )
     return (
-        f"{NONE.capitalize()}, of the examples: {1 - rates['known_accepted']:.2%} of "
-        f"{rates['known']} left out alone (wrongly), {rates['strangers_rejected']:.2%} of "
-        f"{rates['strangers']} left out with their class (rightly)."
+        f"{NONE.capitalize()}, of the examples (which flatter few classes): "
+        f"{1 - rates['known_accepted']:.2%} of {rates['known']} left out alone (wrongly), "
+        f"{rates['strangers_rejected']:.2%} of {rates['strangers']} left out with their class "
+        "(rightly)."
     )

@@ -85,7 +85,7 @@ def test_nothing_is_saved_among_pictures(folders, refuse, name):
 
 
 def test_targets_that_are_folders(folders, refuse):
-    options = {"backbone": str(folders / "backbone.keras"), "html": True}
+    options = {"backbone": str(folders / "backbone.keras")}
     for name in ("predictions.csv", "contact_sheet.png", "results.json", "report.html"):
         (folders / "output" / name).mkdir(parents=True)
         message = refuse(**options, save=str(folders / "c.keras"))
