@@ -43,7 +43,7 @@ def define_flags(values):
     flags.DEFINE_string("preset", None, text, flag_values=values)
     text = "Pictures are photographs, seen by this .keras file, or network of keras.applications."
     flags.DEFINE_string("backbone", None, text, flag_values=values)
-    text = "What compares photographs: ridge (the default) or simple_shot (with --reject)."
+    text = "What compares photographs: ridge (the default), simple_shot, or l2n (with --reject)."
     flags.DEFINE_enum("head", None, list(recognition.HEADS), text, flag_values=values)
     text = "Write report.html, too: pictures and answers for a browser."
     flags.DEFINE_bool("html", False, text, flag_values=values)
@@ -71,7 +71,12 @@ def main(values):
         warn=warn,
     )
     output = pathlib.Path(printable(values.output))
-    print(f"Predictions: {output / 'predictions.csv'}; pictures: {output / 'contact_sheet.png'}")
+    written = {"Predictions": output / "predictions.csv", "pictures": output / "contact_sheet.png"}
+    if values.html:
+        written["page"] = output / "report.html"
+    if values.save:
+        written["classifier"] = printable(values.save)
+    print("; ".join(f"{what}: {file}" for what, file in written.items()))
     if skipped:
         print(f"{len(skipped)} files could not be read, see above.", file=sys.stderr)
         return SOME_SKIPPED

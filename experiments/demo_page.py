@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import itertools
 import pathlib
 
 import gradio
@@ -145,7 +146,7 @@ def _tab(words, learner, read, example_input, query_input):
         found = _in_words(read, value)
         if found is None:
             return [gradio.skip()] * len(added)
-        name = shortened(printable(name.strip()), LETTERS) or f"class {len(_names(examples)) + 1}"
+        name = shortened(printable(name.strip()), LETTERS) or free_name(_names(examples))
         examples = [*examples, *(Example(name, *parts) for parts in zip(*found, strict=True))]
         names = _names(examples)
         if len(names) > MOST:
@@ -176,6 +177,12 @@ def _tab(words, learner, read, example_input, query_input):
         trigger_mode="always_last",
     )  # fmt: skip
     restart.click(lambda: ([], None, [], None, "", None, None), None, [*added, asked, answer])
+
+
+def free_name(names):
+    """A name for one more class, which none of the others has."""
+    numbers = itertools.count(len(names) + 1)
+    return next(name for name in map("class {}".format, numbers) if name not in names)
 
 
 def _names(examples):

@@ -25,7 +25,11 @@ from meta_keras.recognition.reading import (
     to_network,
 )
 from meta_keras.recognition.recognizer import Recognizer, predict
-from meta_keras.recognition.rejection import leave_one_out, rejection_threshold
+from meta_keras.recognition.rejection import (
+    leave_one_out,
+    rejection_rates,
+    rejection_threshold,
+)
 
 __all__ = [
     "HEADS",
@@ -42,6 +46,7 @@ __all__ = [
     "predictions_table",
     "preset_reader",
     "read_support",
+    "rejection_rates",
     "rejection_threshold",
     "to_network",
 ]

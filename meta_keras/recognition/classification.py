@@ -1,16 +1,31 @@
 """From folders of pictures to written predictions."""
 
 import json
-import pathlib
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from meta_keras.data import folder as folders
 from meta_keras.errors import SettingError
 from meta_keras.files import versions, writable_folder
-from meta_keras.recognition.output import NONE, predictions_table, write_all
+from meta_keras.recognition.checks import (
+    check_folders,
+    check_options,
+    check_preset_rejects,
+    check_saving,
+    check_sources,
+    check_targets,
+    find_pictures,
+)
+from meta_keras.recognition.output import (
+    NONE,
+    PAGE,
+    RESULTS,
+    SHEET,
+    TABLE,
+    predictions_table,
+    write_all,
+)
 from meta_keras.recognition.page import page
 from meta_keras.recognition.reading import (
     HALF_TONES,
@@ -43,8 +58,9 @@ def classify(
     """Classifies the pictures of a folder; writes predictions, a contact sheet and results.
 
     `output` gets `predictions.csv` (a row a picture: its file, the class with the highest
-    probability, the probabilities of all classes), `contact_sheet.png` and `results.json`, each
-    whole or not at all.
+    probability, the probabilities of all classes), `contact_sheet.png`, `results.json` (how the
+    answers were made and what was found) and with `html` a `report.html`, of which an earlier one
+    goes else. With the file of `save` they are written all or none.
 
     Args:
         support: path of a folder with a folder for every class, one or a few pictures in each.
@@ -56,8 +72,9 @@ def classify(
             in colour, photographs.
         backbone: path of a `.keras` file, or a name of `keras.applications`: the pictures are
             photographs, seen by this network.
-        head: what compares them, `"ridge"` or `"simple_shot"`, see `Photographs`; by default
-            `"ridge"`, and with `reject`, which goes by distances to means, `"simple_shot"`.
+        head: what compares them, `"ridge"`, `"simple_shot"` or `"l2n"`, see `Photographs`; by
+            default `"ridge"`, and with `reject`, which needs distances that do not depend on other
+            classes, `"l2n"`.
         html: whether to write `report.html`, too: pictures and answers on one page for a browser.
         save: path of a `.keras` file for the classifier of photographs: pixels 0..255 of its
             network's size `[batch, H, W, 3]` to the probabilities of the columns of
@@ -74,56 +91,47 @@ def classify(
 
     Raises:
         SettingError: the folders lie in each other, one has no pictures or cannot be written, the
-            preset is not for such classes or pictures, or arguments exclude each other.
-        DatasetError: `support` or `query` is no folder, or `support` has no class folders.
+            preset is not for such classes or pictures, arguments exclude each other, or a file
+            would take the place of a folder, of the backbone or of something in the preset.
+        DatasetError: `support` or `query` is no folder or cannot be read, or `support` has no
+            class folders.
         PresetError: there is no such preset, or it is no few-shot learner.
         BackboneError: there is no such backbone.
     """
-    save = _check_options(preset, backbone, head, save, reject)
-    support, query, output = _check_folders(support, query, output)
-    found, skipped = folders.class_folders(support)
-    classes = list(found)
-    if len(classes) < 2:
-        raise SettingError(
-            f"support={support} has the single class {classes[0]!r}; at least 2 are needed."
-        )
-    if reject and NONE in classes:
-        raise SettingError(
-            f"reject=True answers {NONE!r}, so no class of `support` may be called so."
-        )
-    if backbone:
-        reader = Photographs(backbone, head or ("simple_shot" if reject else "ridge"))
-    else:
-        reader = preset_reader(preset or PRESET, len(classes))
-    if save:
-        _check_saving(reader, save, preset or PRESET)
-    to_classify, no_pictures = folders.find_pictures(query)
-    paths = [path for paths in to_classify.values() for path in paths]
-    skipped += no_pictures
+    check_options(preset, backbone, head, save, reject)
+    support, query, output = check_folders(support, query, output)
+    save = check_targets(output, (TABLE, SHEET, RESULTS, PAGE), save, support, query)
+    check_sources(output, save, backbone, preset or PRESET)
 
     def report(skipped):
         for file, reason in skipped:
             warn(printable(f"Skipped {file}: {reason}."))
 
-    report(skipped)
-    if not paths:
-        raise SettingError(f"query={query} has no pictures.")
+    found, paths, skipped = find_pictures(support, query, reject, report)
+    classes = list(found)
+    if backbone:
+        head = head or ("l2n" if reject else "ridge")
+        reader = Photographs(backbone, head)
+    else:
+        reader = preset_reader(preset or PRESET, len(classes))
+    if reject:
+        check_preset_rejects(reader.learner, preset or PRESET)
+    if save:
+        check_saving(reader, save, preset or PRESET)
+        writable_folder("save", save.parent)
     writable_folder("output", output)
     inputs, support_shown, support_labels, unreadable = read_support(reader, found, report)
     skipped += unreadable
-    try:
-        recognizer = Recognizer(reader.learner, inputs, support_labels, reject)
-    except ValueError as error:
-        raise SettingError(f"reject=True with preset={preset or PRESET}: {error}") from error
+    recognizer = Recognizer(reader.learner, inputs, support_labels, reject)
     characters = isinstance(reader, Characters)
     tones = [half_tones(inputs)] if characters else []
     shown, read, probabilities = [], [], []
-    for inputs, pictures, files, unreadable in reader.batches(paths):
+    for inputs, images, files, unreadable in reader.batches(paths):
         report(unreadable)
         skipped += unreadable
         if files:
             probabilities.append(recognizer(inputs))
-            shown.append(pictures)
+            shown.append(images)
             read += files
             tones += [half_tones(inputs)] if characters else []
     if not read:
@@ -142,6 +150,8 @@ def classify(
     answers = [*classes, NONE] if reject else classes
     strangers = np.array([name.rpartition("/")[0] in others for name in names])
     found, sentences = _judge(probabilities, truth, strangers, classes, others, reject)
+    if reject:
+        sentences.append(_left_out(recognizer.left_out))
     for sentence in sentences:
         inform(sentence)
 
@@ -153,8 +163,15 @@ def classify(
     sheet = plots.contact_sheet(support_shown, support_labels, shown, probabilities, answers, truth)
     results = {
         "experiment": "classify",
-        **({"backbone": encodable(backbone)} if backbone else {}),
+        **({"backbone": encodable(backbone), "head": head} if backbone else {}),
         **({} if backbone else {"preset": encodable(preset or PRESET)}),
+        "support": encodable(support),
+        "query": encodable(query),
+        "save": encodable(save) if save else None,
+        "html": html,
+        "reject": reject,
+        "threshold": recognizer.threshold,
+        "left_out": recognizer.left_out,
         "classes": list(map(encodable, answers)),
         "support_pictures": len(support_labels),
         "query_pictures": len(read),
@@ -162,15 +179,15 @@ def classify(
         "skipped": [{"file": encodable(file), "reason": reason} for file, reason in skipped],
         "versions": versions(),
     }
+    pictures = support_shown, support_labels, names, shown, probabilities, answers, truth
     contents = {
-        "predictions.csv": table.encode(),
-        "contact_sheet.png": tf.io.encode_png(sheet).numpy(),
-        "results.json": (json.dumps(results, indent=1) + "\n").encode(),
+        TABLE: table.encode(),
+        SHEET: tf.io.encode_png(sheet).numpy(),
+        RESULTS: (json.dumps(results, indent=1) + "\n").encode(),
+        PAGE: page(sentences, *pictures).encode()
+        if html
+        else None,  # An old one would tell of other answers.
     }
-    if html:
-        contents["report.html"] = page(
-            sentences, support_shown, support_labels, names, shown, probabilities, answers, truth
-        ).encode()
     model = recognizer.model(reader.from_pixels()) if save else None
     write_all(output, contents, save, model)
     return table, found["accuracy"], skipped
@@ -205,55 +222,16 @@ def _judge(probabilities, truth, strangers, classes, others, reject):
     return found, sentences
 
 
-def _check_options(preset, backbone, head, save, reject):
-    """The path to save to, None if there is none; refuses arguments that exclude each other."""
-    if backbone and preset:
-        raise SettingError(
-            f"backbone={backbone} and preset={preset} both say what sees the pictures; name one."
+def _left_out(rates):
+    """What `rejection_rates` of the examples are, in a sentence."""
+    if not rates["known"]:
+        return (
+            f"{NONE.capitalize()}, of the examples: one of a class tells only how alike classes "
+            "are; two or more would tell how often this answer is right."
         )
-    if head and not backbone:
-        raise SettingError(f"head={head} needs `backbone`, whose features it compares.")
-    if reject and head == "ridge":
-        raise SettingError(
-            f"head={head} cannot go with reject=True, which goes by distances to the means of "
-            "classes: take head=simple_shot."
-        )
-    if not save:
-        return None
-    path = pathlib.Path(save).expanduser()
-    if path.suffix != ".keras":
-        raise SettingError(f"save={save} must end in .keras.")
-    writable_folder("save", path.parent)
-    return path.resolve()
-
-
-def _check_saving(reader, save, preset):
-    """Refuses to save what would not be a Keras model for pictures."""
-    if isinstance(reader, Characters):
-        raise SettingError(
-            f"save={save} needs `backbone`, or a preset for photographs: what makes a drawing of a "
-            "picture of a character is no part of a Keras model."
-        )
-    if reader.learner.is_transductive():
-        raise SettingError(
-            f"save={save} cannot go with preset={preset}, which is transductive: its classifier "
-            "needs the examples beside every picture."
-        )
-
-
-def _check_folders(support, query, output):
-    """The three as absolute paths; refuses those that would spoil each other."""
-    support, query, output = (
-        pathlib.Path(path).expanduser().resolve() for path in (support, query, output)
+    return (
+        f"{NONE.capitalize()}, of the examples (which flatter few classes): "
+        f"{1 - rates['known_accepted']:.2%} of {rates['known']} left out alone (wrongly), "
+        f"{rates['strangers_rejected']:.2%} of {rates['strangers']} left out with their class "
+        "(rightly)."
     )
-    for name, path in (("support", support), ("query", query)):
-        if output.is_relative_to(path):
-            raise SettingError(
-                f"output={output} lies in {name}={path}; name a folder outside of it."
-            )
-    if query.is_relative_to(support) or support.is_relative_to(query):
-        raise SettingError(
-            f"support={support} and query={query} must not contain each other: pictures that "
-            "serve as examples cannot be test pictures too."
-        )
-    return support, query, output

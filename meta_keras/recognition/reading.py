@@ -10,14 +10,16 @@ from meta_keras.data import folder as folders
 from meta_keras.data.photographs import read_photograph, read_photographs
 from meta_keras.errors import SettingError
 from meta_keras.learners import R2D2, EpisodicLearner, SimpleShot
+from meta_keras.learners.r2d2 import FROZEN_RIDGE
 from meta_keras.networks import load_backbone
 
 BATCH = 32  # Photographs that are in memory at a time.
 CHARACTERS = 256  # Likewise, of characters.
 # On features of frozen backbones: what is trained where the backbone is not, in a closed form.
 HEADS = {
-    "ridge": lambda features: R2D2(features, ridge=0.3, unit=True),
+    "ridge": lambda features: R2D2(features, ridge=FROZEN_RIDGE, unit=True),
     "simple_shot": SimpleShot,
+    "l2n": lambda features: SimpleShot(features, centre="none"),
 }
 THUMBNAIL = 96  # Side in pixels.
 # The share of half-tones in drawings of 28x28 pixels: 0.06 in the middle for Omniglot's, 0.09 for
@@ -53,14 +55,31 @@ def load_learner(preset, classes, channels=(1,)):
             f"tells exactly {number} apart. Give {number} class folders, or a preset of a "
             "metric method, which takes any number."
         )
-    shape = learner.network.input_shape[1:]
+    return learner, square_side(f"preset={preset}", learner.network, channels)
+
+
+def square_side(argument, network, channels):
+    """The side of the square pictures that a network takes.
+
+    Args:
+        argument: what named the network, for the message.
+        network: a `keras.Model` with an `input_shape`.
+        channels: tuple of the numbers of channels that its pictures may have.
+
+    Returns:
+        An int.
+
+    Raises:
+        SettingError: it needs other pictures.
+    """
+    shape = network.input_shape[1:]
     if len(shape) != 3 or shape[0] is None or shape[0] != shape[1] or shape[2] not in channels:
         kinds = " or ".join({1: "grey", 3: "coloured"}[number] for number in channels)
         raise SettingError(
-            f"preset={preset} is for pictures of shape {shape}; only square {kinds} ones "
-            "can be made of files here."
+            f"{argument} is for pictures of shape {shape}; only square {kinds} ones can be made of "
+            "files here."
         )
-    return learner, shape[0]
+    return shape[0]
 
 
 def to_network(images):
@@ -167,9 +186,10 @@ class Photographs(LearnedPhotographs):
         backbone: path of a `.keras` file, or a name of `keras.applications`; see
             `meta_keras.networks.load_backbone`.
         head: `"ridge"`, ridge regression from features of length 1 to the classes, as
-            [Bertinetto et al. 2019](https://arxiv.org/abs/1805.08136) solve it; or `"simple_shot"`,
-            distances to the means of the classes, as
-            [Wang et al. 2019](https://arxiv.org/abs/1911.04623) compare them.
+            [Bertinetto et al. 2019](https://arxiv.org/abs/1805.08136) solve it, lambda 0.5;
+            `"simple_shot"`, distances to the means of the classes, of features that are centred and
+            scaled to length 1 (CL2N of [Wang et al. 2019](https://arxiv.org/abs/1911.04623)); or
+            `"l2n"`, the same without a centre, so that no distance depends on the other classes.
 
     Attributes:
         learner: `R2D2` or `SimpleShot` on features.
@@ -180,13 +200,7 @@ class Photographs(LearnedPhotographs):
         if head not in HEADS:
             raise SettingError(f"head={head!r} must be one of {', '.join(HEADS)}.")
         self.network = load_backbone(backbone)
-        shape = self.network.input_shape[1:]
-        if len(shape) != 3 or shape[0] is None or shape[0] != shape[1] or shape[2] != 3:
-            raise SettingError(
-                f"backbone={backbone} is for pictures of shape {shape}; only square ones in colour "
-                "can be made of photographs."
-            )
-        self.size = shape[0]
+        self.size = square_side(f"backbone={backbone}", self.network, (3,))
         features = keras.Input(self.network.output_shape[1:], name="features")
         self.learner = HEADS[head](keras.Model(features, keras.layers.Identity()(features)))
 

@@ -4,7 +4,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras.recognition.rejection import leave_one_out, rejection_threshold
+from meta_keras.recognition.rejection import (
+    check_rejecting,
+    leave_one_out,
+    rejection_rates,
+    rejection_threshold,
+)
 
 
 class Recognizer:
@@ -26,9 +31,14 @@ class Recognizer:
         labels: int `[m]`, the number of each one's class, in [0, N).
         reject: whether to answer "none of these", as class N, where nothing fits.
 
+    Attributes:
+        threshold: with `reject`, that logit, a float; else None.
+        left_out: with `reject`, how often it is right about examples that were left out, see
+            `rejection_rates`; else None.
+
     Raises:
         ValueError: labels or pictures do not fit the learner; or `reject`, and the learner does
-            not go by distances to means, see `leave_one_out`.
+            not go by distances to means that stay where others are left out, see `leave_one_out`.
 
     Example:
 
@@ -41,15 +51,19 @@ class Recognizer:
     """
 
     def __init__(self, learner, images, labels, reject=False):
+        if reject:
+            check_rejecting(learner)
         self.learner = learner
         self.classifier = learner.adapt(images, labels)
         # Traced once for all calls.
         self._answer = tf.function(
             lambda image: self.classifier(tf.concat([image[None], images], axis=0))[0]
         )
-        self.threshold = None
+        self.threshold = self.left_out = None
         if reject:
-            self.threshold = rejection_threshold(*leave_one_out(learner, images, labels))
+            logits = leave_one_out(learner, images, labels)
+            self.threshold = rejection_threshold(*logits)
+            self.left_out = rejection_rates(self.threshold, *logits)
 
     def __call__(self, images):
         """Probabilities of pictures, each independent of the others.

@@ -1,7 +1,5 @@
 """Tests of the command line that classifies photographs, by a tiny backbone made here."""
 
-import csv
-import json
 import pathlib
 import subprocess
 import sys
@@ -13,10 +11,9 @@ from PIL import Image
 
 from meta_keras import MAML, PrototypicalNetwork, data, networks, recognition
 from meta_keras.errors import BackboneError, SettingError
+from tests.own_photographs import COLOURS, OTHER, classify, photograph, predictions, results
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-COLOURS = {"red": (200, 30, 30), "green": (30, 190, 40), "blue <b>": (40, 40, 210)}
-OTHER = {"yellow": (220, 220, 30)}
 # What a saved classifier is asked where this package cannot be imported.
 ALONE = """
 import sys
@@ -27,59 +24,6 @@ pictures = numpy.load(sys.argv[2])
 numpy.savez(sys.argv[3], whole=classifier.predict(pictures, verbose=0),
             real=classifier.predict(pictures.astype("float32"), verbose=0))
 """
-
-
-def photograph(colour, seed, size=(40, 30)):
-    """A plain wall of a colour, with the noise of a sensor."""
-    noise = np.random.default_rng(seed).normal(0, 12, (size[1], size[0], 3))
-    return Image.fromarray(np.uint8(np.clip(np.array(colour) + noise, 0, 255)))
-
-
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory):
-    """Pixels 0..255, 8x8 in colour, to the mean of every channel and a few mixtures."""
-    file = tmp_path_factory.mktemp("backbone") / "tiny.keras"
-    keras.utils.set_random_seed(0)
-    keras.Sequential(
-        [
-            keras.Input((8, 8, 3)),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Conv2D(6, 3, activation="relu"),
-            keras.layers.GlobalAveragePooling2D(),
-        ]
-    ).save(file)
-    return str(file)
-
-
-@pytest.fixture
-def folders(tmp_path):
-    """Three classes with three photographs each, four to classify, and four of no class."""
-    for number, (name, colour) in enumerate({**COLOURS, **OTHER}.items()):
-        for place in range(7):
-            part = "query" if place >= 3 else "support"
-            if name in OTHER and part == "support":
-                continue
-            file = tmp_path / part / name / f"{place}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            photograph(colour, 10 * number + place, (40 + place, 30)).save(file)
-    return tmp_path
-
-
-def classify(folder, backbone=None, preset=None, **options):
-    told, warned = [], []
-    paths = [folder / name for name in ("support", "query", "output")]
-    options |= {"inform": told.append, "warn": warned.append}
-    found = recognition.classify(*paths, preset, backbone=backbone, **options)
-    return found, told, warned
-
-
-def predictions(folder):
-    with open(folder / "output" / "predictions.csv", newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def results(folder):
-    return json.loads((folder / "output" / "results.json").read_text())
 
 
 def test_from_photographs_to_answers_and_a_classifier(folders, backbone):
@@ -106,6 +50,19 @@ def test_from_photographs_to_answers_and_a_classifier(folders, backbone):
         assert f"None of these: {share:.2%} of the {words}" in done.stdout
     right = sum(row["predicted"] == row["file"].rpartition("/")[0] for row in rows)
     assert f"Accuracy {right / 12:.2%} over the 12 pictures" in done.stdout and right >= 9
+    rates = results(folders)["left_out"]
+    assert rates["known"] == rates["strangers"] == 9
+    words = f"{1 - rates['known_accepted']:.2%} of 9 left out alone (wrongly), "
+    words += f"{rates['strangers_rejected']:.2%} of 9 left out with their class (rightly)."
+    assert f"None of these, of the examples (which flatter few classes): {words}" in done.stdout
+    asked = {name: str(folders / name) for name in ("support", "query")}
+    asked |= {"save": str(folders / "c.keras"), "head": "l2n", "reject": True, "html": True}
+    assert asked.items() <= results(folders).items()
+    output = folders / "output"
+    assert done.stdout.splitlines()[-1] == (
+        f"Predictions: {output / 'predictions.csv'}; pictures: {output / 'contact_sheet.png'}; "
+        f"page: {output / 'report.html'}; classifier: {folders / 'c.keras'}"
+    )
     text = (folders / "output" / "report.html").read_text()
     assert text.count("<img") == 9 + 17 and "blue &lt;b&gt;" in text and "blue <b>" not in text
 
@@ -122,7 +79,7 @@ def test_from_photographs_to_answers_and_a_classifier(folders, backbone):
         np.testing.assert_allclose(alone["real"], expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("head", [None, "simple_shot"])
+@pytest.mark.parametrize("head", [None, "simple_shot", "l2n"])
 def test_heads(folders, backbone, head):
     """They give different answers, kept in Keras models without classes of this package."""
     file = folders / "c.keras"
@@ -139,9 +96,9 @@ def test_heads(folders, backbone, head):
     )
     feature, _, _, _ = recognition.Photographs(backbone).read([folders / "query" / row["file"]])
     labels = np.repeat(np.arange(3), 3)
-    if head is None:  # ridge, lambda 0.3, softmax of ten times the regression's values
+    if head is None:  # ridge, lambda 0.5, softmax of ten times the regression's values
         s, q = (f / np.linalg.norm(f, axis=1, keepdims=True) for f in (features, feature))
-        values = 10 * q @ s.T @ np.linalg.solve(s @ s.T + 0.3 * np.eye(9), np.eye(3)[labels])
+        values = 10 * q @ s.T @ np.linalg.solve(s @ s.T + 0.5 * np.eye(9), np.eye(3)[labels])
         np.testing.assert_allclose(found, np.exp(values[0]) / np.exp(values).sum(), atol=2e-5)
 
 
@@ -180,8 +137,10 @@ def test_refusals(folders, backbone):
     refuse("must end in .keras", backbone=backbone, save=str(folders / "c.h5"))
     refuse("neither a file", error=BackboneError, backbone="no_such")
     refuse("head=ridge", "needs `backbone`", head="ridge")
-    refuse("head=ridge", "reject=True", backbone=backbone, head="ridge", reject=True)
-    refuse("head='nearest'", "ridge, simple_shot", backbone=backbone, head="nearest")
+    for head in ("ridge", "simple_shot"):
+        words = f"head={head} cannot go with reject=True", "take head=l2n"
+        refuse(*words, backbone=backbone, head=head, reject=True)
+    refuse("head='nearest'", "ridge, simple_shot, l2n", backbone=backbone, head="nearest")
     (folders / "file").write_text("")
     refuse("save=", "cannot be written", backbone=backbone, save=str(folders / "file" / "c.keras"))
     (folders / "support" / "red").rename(folders / "support" / recognition.NONE)
@@ -194,18 +153,6 @@ def test_backbones_for_other_pictures(folders, tmp_path):
     keras.Model(inputs, outputs).save(tmp_path / "oblong.keras")
     with pytest.raises(SettingError, match=r"pictures of shape \(8, 6, 3\)"):
         classify(folders, str(tmp_path / "oblong.keras"))
-
-
-def test_single_examples_and_nothing_but_strangers(folders, backbone):
-    for file in (folders / "support").rglob("[12].png"):
-        file.unlink()
-    for name in COLOURS:
-        for file in (folders / "query" / name).iterdir():
-            file.unlink()
-    (_, accuracy, _), told, _ = classify(folders, backbone, reject=True)
-    assert accuracy is None and results(folders)["rejected_of_classes"] is None
-    assert not any("folders of classes" in sentence for sentence in told)
-    assert any("of the 4 pictures in other folders" in sentence for sentence in told)
 
 
 def flat(channels=3):
@@ -250,3 +197,44 @@ def test_a_transductive_preset_of_photographs(folders):
         file.unlink()
     others = classify(folders, preset=folders / "preset")[0][0].splitlines()
     assert set(others) == {line for line in table.splitlines() if not line.startswith("red/")}
+
+
+def test_no_report_of_earlier_answers_stays(folders, backbone):
+    classify(folders, backbone, html=True)
+    assert (folders / "output" / "report.html").exists()
+    (folders / "output" / "notes.txt").write_text("of the user")
+    classify(folders, backbone)
+    assert sorted(file.name for file in (folders / "output").iterdir()) == [
+        "contact_sheet.png",
+        "notes.txt",
+        "predictions.csv",
+        "results.json",
+    ]
+
+
+def test_the_guide_reads_ordinary_photographs_as_the_program_does(folders, backbone, monkeypatch):
+    """Its lines are run; a transparent picture is one of those that it says need another reader."""
+    guide = (REPOSITORY / "docs" / "guides" / "own-pictures.md").read_text()
+    _, _, text = guide.partition("### A classifier to keep")
+    lines = [line[4:] for line in text.partition("It takes pixels")[0].splitlines()]
+    code = "\n".join(lines[lines.index("import keras, numpy as np") :])
+    monkeypatch.chdir(folders)
+    photograph(COLOURS["red"], 1, (90, 70)).save("query/new.jpg")
+    clear = photograph(COLOURS["green"], 2, (90, 70))
+    clear.putalpha(Image.linear_gradient("L").resize((90, 70)))
+    clear.save("query/clear.png")
+    classify(folders, backbone, save="classifier.keras")
+    rows = {row["file"]: list(row.values())[2:] for row in predictions(folders)}
+
+    def by_the_guide(file):
+        names = {}
+        exec(code.replace("new.jpg", file), names)
+        return names["probabilities"][0], names["classifier"]
+
+    found, classifier = by_the_guide("query/new.jpg")
+    np.testing.assert_allclose(found, np.float64(rows["new.jpg"]), atol=2e-5)
+    found, _ = by_the_guide("query/clear.png")
+    assert np.abs(found - np.float64(rows["clear.png"])).max() > 1e-3
+    seen = data.read_photograph("query/clear.png", classifier.input_shape[1])
+    found = classifier.predict(seen[None], verbose=0)[0]
+    np.testing.assert_allclose(found, np.float64(rows["clear.png"]), atol=2e-5)

@@ -77,7 +77,7 @@ def test_full_disk(folders, call):
 def test_errors_name_flags(folders, call):
     done = call(f"--support={folders / 'nowhere'}")
     assert done.returncode == 2
-    assert f"DatasetError: {folders / 'nowhere'} is not a folder." in done.stderr
+    assert f"DatasetError: --support={folders / 'nowhere'} is not a folder." in done.stderr
     done = call("--preset=lstm_omniglot_5way_1shot")
     assert done.returncode == 2
     assert (

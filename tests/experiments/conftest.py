@@ -6,11 +6,13 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import pytest
 from absl import flags
 
 from experiments import few_shot, program
 from meta_keras.errors import UserError
+from tests.own_photographs import COLOURS, OTHER, photograph
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
@@ -104,3 +106,33 @@ def start():
             return process
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory):
+    """Pixels 0..255, 8x8 in colour, to the mean of every channel and a few mixtures."""
+    file = tmp_path_factory.mktemp("backbone") / "tiny.keras"
+    keras.utils.set_random_seed(0)
+    keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(6, 3, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+        ]
+    ).save(file)
+    return str(file)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three classes with three photographs each, four to classify, and four of no class."""
+    for number, (name, colour) in enumerate({**COLOURS, **OTHER}.items()):
+        for place in range(7):
+            part = "query" if place >= 3 else "support"
+            if name in OTHER and part == "support":
+                continue
+            file = tmp_path / part / name / f"{place}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            photograph(colour, 10 * number + place, (40 + place, 30)).save(file)
+    return tmp_path

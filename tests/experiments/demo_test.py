@@ -72,6 +72,19 @@ def test_refusals(refuse, demo_page, free_port):
         assert f"--port={free_port} cannot be used" in refuse(demo, f"--port={free_port}")
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([], "class 1"),
+        (["a", "class 1"], "class 3"),
+        (["class 2"], "class 3"),
+        (["class 3", "class 4"], "class 5"),
+    ],
+)
+def test_a_class_without_a_name_gets_a_free_one(demo_page, names, expected):
+    assert demo_page.free_name(names) == expected
+
+
 def test_drawings_are_read_as_files_are(demo_page):
     assert demo_page.read_drawing(None, 28) is None
     image = Image.new("RGB", (300, 300), "white")

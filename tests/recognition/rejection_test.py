@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from meta_keras import MatchingNetwork, PrototypicalNetwork, SimpleShot
-from meta_keras.recognition import Recognizer, leave_one_out, rejection_threshold
+from meta_keras.recognition import (
+    HEADS,
+    Recognizer,
+    leave_one_out,
+    rejection_rates,
+    rejection_threshold,
+)
 
 LABELS = np.array([0, 0, 1, 1, 1, 2])
 
@@ -22,23 +28,109 @@ def identity():
     return keras.Model(inputs, keras.layers.Identity()(inputs))
 
 
-def distances(x, labels, query):
-    means = [x[labels == label].mean(axis=0) for label in np.unique(labels)]
-    return [float(((query - mean) ** 2).sum()) for mean in means]
+@pytest.fixture
+def features():
+    """A network that gives what it takes, `[n, 12]`."""
+    inputs = keras.Input((12,))
+    return keras.Model(inputs, keras.layers.Identity()(inputs))
 
 
-def test_leaving_out_is_taking_means_without(identity):
-    x = points()
-    known, strangers = leave_one_out(PrototypicalNetwork(identity), x, LABELS)
-    expected_known, expected_strangers = [], []
-    for place in range(6):
-        others = np.arange(6) != place
-        if place < 5:  # The third class would have none.
-            expected_known.append(-min(distances(x[others], LABELS[others], x[place])))
-        kept = LABELS[place] != LABELS
-        expected_strangers.append(-min(distances(x[kept], LABELS[kept], x[place])))
-    np.testing.assert_allclose(known, expected_known, rtol=1e-5)
-    np.testing.assert_allclose(strangers, expected_strangers, rtol=1e-5)
+def on_a_base(features):
+    learner = SimpleShot(features, centre="base")
+    learner.centre_on(np.random.default_rng(3).random((5, 12), np.float32))
+    return learner
+
+
+REJECTING = {
+    "prototypical": PrototypicalNetwork,
+    "cosine": lambda features: PrototypicalNetwork(features, "cosine", temperature=0.1),
+    "l2n": HEADS["l2n"],
+    "base": on_a_base,
+}
+
+
+def best(learner, x, labels, left_out):
+    """The highest logit of x[left_out] by a classifier of the examples that remain."""
+    _, labels = np.unique(labels, return_inverse=True)
+    return float(np.max(learner.adapt(x, labels)(left_out[None])))
+
+
+@pytest.mark.parametrize("name", REJECTING)
+@pytest.mark.parametrize("sizes", [(2, 3, 1, 4), (3, 2), (1, 1), (1, 1, 1)])
+def test_leaving_out_is_doing_without(features, name, sizes):
+    """Classifiers are made anew, of the remaining examples alone, and asked."""
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    x = np.random.default_rng(1).random((len(labels), 12), np.float32)
+    learner = REJECTING[name](features)
+    known, strangers = [], []
+    for place, label in enumerate(labels):
+        others, kept = np.arange(len(labels)) != place, labels != label
+        if sizes[label] > 1:
+            known.append(best(learner, x[others], labels[others], x[place]))
+        strangers.append(best(learner, x[kept], labels[kept], x[place]))
+    found = leave_one_out(learner, x, labels)
+    np.testing.assert_allclose(found[0], known, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found[1], strangers, rtol=1e-5, atol=1e-5)
+
+
+def test_leaving_out_embeds_once_and_compares_in_one_go(features, monkeypatch):
+    """Time grows with the number of pairs of an example and a class, not of examples."""
+    monkeypatch.setattr(SimpleShot, "compare", None)
+    learner, calls = HEADS["l2n"](features), []
+    embed = learner.embed
+    monkeypatch.setattr(SimpleShot, "embed", lambda _, x: calls.append(len(x)) or embed(x))
+    leave_one_out(learner, np.random.default_rng(0).random((40, 12)), np.arange(40) % 8)
+    assert calls == [40]
+
+
+def kinds(number, size, seed=0):
+    """Features of pictures of many kinds, of which each is alike: `[number, size, 64]`."""
+    rng = np.random.default_rng(seed)
+    centres, noise = rng.normal(size=(number, 1, 64)), rng.normal(size=(number, size, 64))
+    return np.float32(np.maximum(centres + 0.5 * noise, 0))
+
+
+@pytest.mark.parametrize("ways", [2, 3, 5])
+def test_strangers_are_rejected_and_pictures_of_classes_are_not(ways, shots=5):
+    inputs = keras.Input((64,))
+    learner = HEADS["l2n"](keras.Model(inputs, keras.layers.Identity()(inputs)))
+    x = kinds(ways + 10, shots + 15)
+    labels = np.repeat(np.arange(ways), shots)
+    recognizer = Recognizer(learner, x[:ways, :shots].reshape(-1, 64), labels, reject=True)
+    mine = recognizer(x[:ways, shots:].reshape(-1, 64)).argmax(axis=1)
+    assert (mine == np.repeat(np.arange(ways), 15)).mean() > 0.85
+    others = recognizer(x[ways:].reshape(-1, 64)).argmax(axis=1)
+    assert (others == ways).mean() > 0.7
+    rates = recognizer.left_out
+    assert rates["known"] == rates["strangers"] == ways * shots
+    assert rates["known_accepted"] > 0.85 and rates["strangers_rejected"] > 0.7
+
+
+@pytest.mark.parametrize("ways", [2, 3, 5])
+def test_few_single_examples(features, ways, draws=400):
+    """The threshold is how alike the two most alike classes are.
+
+    A stranger that is one more of the same kind is rejected where it has no part in the most alike
+    of all pairs: N (N - 1) / 2 of N (N + 1) / 2 pairs are without it.
+    """
+    learner, rng, rejected = HEADS["l2n"](features), np.random.default_rng(0), []
+    for _ in range(draws):
+        x = rng.normal(size=(ways + 1, 12)).astype(np.float32)
+        threshold = rejection_threshold(*leave_one_out(learner, x[:-1], np.arange(ways)))
+        unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+        distances = np.square(unit[:, None] - unit).sum(axis=-1)
+        np.fill_diagonal(distances, np.inf)
+        assert threshold == pytest.approx(-10 * distances[:-1, :-1].min(), abs=1e-4)
+        rejected.append(-10 * distances[-1].min() < threshold)
+    expected = (ways - 1) / (ways + 1)
+    deviation = np.sqrt(expected * (1 - expected) / draws)
+    assert np.mean(rejected) == pytest.approx(expected, abs=4 * deviation)
+
+
+def test_rates_are_shares():
+    rates = rejection_rates(2, np.array([1, 2, 3, 4.0]), np.array([1, 2, 3, 0, 1.5]))
+    assert rates["known"] == 4 and rates["known_accepted"] == 0.75
+    assert rates["strangers"] == 5 and rates["strangers_rejected"] == 0.6
 
 
 def test_threshold_is_the_best_of_all():
@@ -58,11 +150,11 @@ def test_single_examples_reject_four_of_five_strangers():
     assert (strangers < rejection_threshold(np.array([]), strangers)).mean() == 0.8
 
 
-@pytest.mark.parametrize("make", [PrototypicalNetwork, SimpleShot])
+@pytest.mark.parametrize("make", [PrototypicalNetwork, HEADS["l2n"]])
 def test_what_is_far_from_all_is_none_of_these(identity, make):
     x = points() + 3  # Angles tell the classes apart, too.
     recognizer = Recognizer(make(identity), x, LABELS, reject=True)
-    far = np.float32([[40, 40]])
+    far = np.float32([[-40, -40]])
     answers = recognizer(np.concatenate([x, far]))
     assert answers.shape == (7, 4)
     np.testing.assert_allclose(answers.sum(axis=1), 1)
@@ -83,5 +175,7 @@ def test_the_model_says_the_same(identity):
 def test_others_cannot_reject(identity):
     with pytest.raises(ValueError, match="MatchingNetwork cannot reject"):
         Recognizer(MatchingNetwork(identity), points(), LABELS, reject=True)
+    with pytest.raises(ValueError, match="centre='support' cannot reject.*take centre='none'"):
+        Recognizer(SimpleShot(identity), points(), LABELS, reject=True)
     with pytest.raises(ValueError, match="2 classes at least"):
         leave_one_out(PrototypicalNetwork(identity), points()[:2], LABELS[:2])
