@@ -9,6 +9,7 @@ from meta_keras import data, files, metrics, networks
 from meta_keras.data.episodes import choose
 from meta_keras.errors import BackboneError, SettingError
 from meta_keras.learners import R2D2, PrototypicalNetwork, SimpleShot
+from meta_keras.learners.r2d2 import FROZEN_RIDGE
 from meta_keras.recipes.settings import Settings, setting
 from meta_keras.training import run_folder, terminal
 from meta_keras.training.feature_cache import FeatureCache
@@ -59,7 +60,7 @@ class BackboneTest(Settings):
     test_nquery: int = setting(15, "Query pictures a class.", at_least=1)
     test_episodes: int = setting(200, "Random draws.", at_least=2)
     ridge: float = setting(
-        0.5,
+        FROZEN_RIDGE,
         "lambda of ridge regression on features of length 1; 0.5 is the best on the validation "
         "classes of CIFAR-FS.",
         above=0,
@@ -135,9 +136,8 @@ class BackboneTest(Settings):
             )
         places = classes.places[:, : self.per_class]
         used = places[places >= 0]
-        features = FeatureCache(self.backbone, backbone, f"mirror={self.mirror}")(
-            classes.images[used]
-        )
+        with FeatureCache(self.backbone, backbone, f"mirror={self.mirror}") as cache:
+            features = cache(classes.images[used])
         numbers = np.full(places.shape, -1, np.int32)
         numbers[places >= 0] = np.arange(len(used))
         return features, numbers

@@ -135,7 +135,7 @@ def _characters(recipe, dataset, size):
     if dataset == "folder":
         needed, because = pictures_needed(recipe)
         characters = data.load_folder(recipe.data_dir, size, needed, because)
-        if np.median(data.half_tones(characters.images)) > data.HALF_TONES:
+        if np.median(data.half_tones(characters.images / np.float32(255))) > data.HALF_TONES:
             logging.warning(
                 "What the pictures in %s show looks like no characters on plain paper; if they are "
                 "photographs, say pictures=photographs.", recipe.data_dir,

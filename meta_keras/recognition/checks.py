@@ -1,12 +1,13 @@
 """What cannot be is said at once: before anything is loaded, computed or written."""
 
+import contextlib
 import os
 import pathlib
 
-from meta_keras import presets
+from meta_keras import files, presets
 from meta_keras.data import folder as folders
 from meta_keras.errors import DatasetError, SettingError
-from meta_keras.recognition.output import NONE
+from meta_keras.recognition.output import NONE, RESULTS
 from meta_keras.recognition.reading import Characters
 from meta_keras.recognition.rejection import check_rejecting
 
@@ -114,6 +115,26 @@ def check_sources(output, save, backbone, preset):
         raise SettingError(
             f"output={output} is the folder of preset={preset}, which must stay as it is; name "
             "another."
+        )
+
+
+def check_other_runs(output, save):
+    """Refuses to write into the folder of a run, or over another program's results.
+
+    Args:
+        output, save: resolved paths; `save` may be None.
+
+    Raises:
+        SettingError: something would be lost.
+    """
+    if save and (save.parent / presets.SETTINGS_FILE).exists():
+        raise SettingError(f"save={save} lies in the folder of a run; name a file outside of it.")
+    experiment = None
+    with contextlib.suppress(OSError, ValueError):
+        experiment = files.read_json(output / RESULTS).get("experiment")
+    if experiment not in (None, "classify") or (output / presets.SETTINGS_FILE).exists():
+        raise SettingError(
+            f"output={output} holds something else ({experiment or 'a run'}); name another folder."
         )
 
 

@@ -6,11 +6,13 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from meta_keras.data import HALF_TONES, half_tones
 from meta_keras.errors import SettingError
 from meta_keras.files import versions, writable_folder
 from meta_keras.recognition.checks import (
     check_folders,
     check_options,
+    check_other_runs,
     check_preset_rejects,
     check_saving,
     check_sources,
@@ -28,10 +30,8 @@ from meta_keras.recognition.output import (
 )
 from meta_keras.recognition.page import page
 from meta_keras.recognition.reading import (
-    HALF_TONES,
     Characters,
     Photographs,
-    half_tones,
     preset_reader,
     read_support,
 )
@@ -102,6 +102,7 @@ def classify(
     support, query, output = check_folders(support, query, output)
     save = check_targets(output, (TABLE, SHEET, RESULTS, PAGE), save, support, query)
     check_sources(output, save, backbone, preset or PRESET)
+    check_other_runs(output, save)
 
     def report(skipped):
         for file, reason in skipped:
@@ -111,7 +112,7 @@ def classify(
     classes = list(found)
     if backbone:
         head = head or ("l2n" if reject else "ridge")
-        reader = Photographs(backbone, head)
+        reader = Photographs(backbone, head, keep=True)
     else:
         reader = preset_reader(preset or PRESET, len(classes))
     if reject:
@@ -124,7 +125,7 @@ def classify(
     skipped += unreadable
     recognizer = Recognizer(reader.learner, inputs, support_labels, reject)
     characters = isinstance(reader, Characters)
-    tones = [half_tones(inputs)] if characters else []
+    tones = [half_tones(inputs[..., 0])] if characters else []
     shown, read, probabilities = [], [], []
     for inputs, images, files, unreadable in reader.batches(paths):
         report(unreadable)
@@ -133,7 +134,7 @@ def classify(
             probabilities.append(recognizer(inputs))
             shown.append(images)
             read += files
-            tones += [half_tones(inputs)] if characters else []
+            tones += [half_tones(inputs[..., 0])] if characters else []
     if not read:
         raise SettingError(f"query={query} has no picture that can be read.")
     if characters and np.median(np.concatenate(tones)) > HALF_TONES:

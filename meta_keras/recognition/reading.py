@@ -1,5 +1,6 @@
 """From files to what a recognizer takes: drawings of characters, or features of photographs."""
 
+import contextlib
 import itertools
 
 import keras
@@ -12,6 +13,7 @@ from meta_keras.errors import SettingError
 from meta_keras.learners import R2D2, EpisodicLearner, SimpleShot
 from meta_keras.learners.r2d2 import FROZEN_RIDGE
 from meta_keras.networks import load_backbone
+from meta_keras.training.feature_cache import FeatureCache
 
 BATCH = 32  # Photographs that are in memory at a time.
 CHARACTERS = 256  # Likewise, of characters.
@@ -22,9 +24,6 @@ HEADS = {
     "l2n": lambda features: SimpleShot(features, centre="none"),
 }
 THUMBNAIL = 96  # Side in pixels.
-# The share of half-tones in drawings of 28x28 pixels: 0.06 in the middle for Omniglot's, 0.09 for
-# simulated photographs of those, 0.15 for photographs of other things that are read as if.
-HALF_TONES = 0.125
 
 
 def load_learner(preset, classes, channels=(1,)):
@@ -171,10 +170,15 @@ class LearnedPhotographs(Reader):
         return read_photograph(file, self.size)
 
     def batches(self, files):
-        for images, read, skipped in read_photographs(files, self.size, BATCH):
-            shown = [np.asarray(Image.fromarray(i).resize((THUMBNAIL,) * 2)) for i in images]
-            shown = np.array(shown, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL, 3)
-            yield self.inputs(images), shown, read, skipped
+        with self.kept():
+            for images, read, skipped in read_photographs(files, self.size, BATCH):
+                shown = [np.asarray(Image.fromarray(i).resize((THUMBNAIL,) * 2)) for i in images]
+                shown = np.array(shown, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL, 3)
+                yield self.inputs(images), shown, read, skipped
+
+    def kept(self):
+        """A context at whose end what was computed is kept, however it ends."""
+        return contextlib.nullcontext()
 
 
 class Photographs(LearnedPhotographs):
@@ -191,24 +195,27 @@ class Photographs(LearnedPhotographs):
             scaled to length 1 (CL2N of [Wang et al. 2019](https://arxiv.org/abs/1911.04623)); or
             `"l2n"`, the same without a centre, so that no distance depends on the other classes.
 
+        keep: whether features are kept on disk, so that no picture is computed twice.
+
     Attributes:
         learner: `R2D2` or `SimpleShot` on features.
         network: `keras.Model`, pictures in [0, 1] to features.
     """
 
-    def __init__(self, backbone, head="ridge"):
+    def __init__(self, backbone, head="ridge", keep=False):
         if head not in HEADS:
             raise SettingError(f"head={head!r} must be one of {', '.join(HEADS)}.")
         self.network = load_backbone(backbone)
         self.size = square_side(f"backbone={backbone}", self.network, (3,))
+        self.features = FeatureCache(backbone, self.network, batch_size=BATCH, keep=keep)
         features = keras.Input(self.network.output_shape[1:], name="features")
         self.learner = HEADS[head](keras.Model(features, keras.layers.Identity()(features)))
 
     def inputs(self, images):
-        # One shape of batches, so that nothing is traced anew.
-        padded = np.zeros((BATCH, self.size, self.size, 3), np.float32)
-        padded[: len(images)] = super().inputs(images)
-        return self.network.predict_on_batch(padded)[: len(images)]
+        return self.features(images)
+
+    def kept(self):
+        return self.features
 
 
 def preset_reader(preset, classes):
@@ -222,21 +229,6 @@ def preset_reader(preset, classes):
     """
     learner, _ = load_learner(preset, classes, channels=(1, 3))
     return (Characters if learner.network.input_shape[-1] == 1 else LearnedPhotographs)(learner)
-
-
-def half_tones(images):
-    """The share of half-tones of every picture.
-
-    Lines are ink or paper, but for their edges; what is read of a photograph has half-tones. More
-    than `HALF_TONES` in the middle of many pictures hardly are characters on plain paper.
-
-    Args:
-        images: float `[n, size, size, 1]` in [0, 1], ink 1.
-
-    Returns:
-        float `[n]`.
-    """
-    return ((images > 0.2) & (images < 0.8)).mean(axis=(1, 2, 3))
 
 
 def read_support(reader, found, warn):

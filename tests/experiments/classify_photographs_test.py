@@ -103,12 +103,39 @@ def test_heads(folders, backbone, head):
 
 
 def test_answers_do_not_depend_on_batches(folders, backbone, monkeypatch):
+    monkeypatch.setenv("META_KERAS_CACHE_DIR", str(folders / "cache"))
     table = classify(folders, backbone)[0][0]
     monkeypatch.setattr("meta_keras.recognition.reading.BATCH", 3)
+    monkeypatch.setenv("META_KERAS_CACHE_DIR", str(folders / "another"))
     other = classify(folders, backbone)[0][0]
     for row, same in zip(table.splitlines()[1:], other.splitlines()[1:], strict=True):
         numbers, others = (np.array(line.split(",")[2:], float) for line in (row, same))
         np.testing.assert_allclose(numbers, others, atol=2e-6)
+
+
+def test_a_photograph_is_seen_once(folders, backbone, monkeypatch):
+    """A second run finds what the first has computed, and sees what is new alone."""
+    monkeypatch.setenv("META_KERAS_CACHE_DIR", str(folders / "cache"))
+    seen = []
+
+    def load(path_or_name):
+        network = networks.load_backbone(path_or_name)
+        predict = network.predict_on_batch
+        monkeypatch.setattr(
+            network,
+            "predict_on_batch",
+            lambda x: seen.append(int(x.any((1, 2, 3)).sum())) or predict(x),
+        )
+        return network
+
+    monkeypatch.setattr("meta_keras.recognition.reading.load_backbone", load)
+    table = classify(folders, backbone)[0][0]
+    assert sum(seen) == 9 + 16
+    seen.clear()
+    assert classify(folders, backbone)[0][0] == table and not seen
+    photograph((9, 90, 9), 99).save(folders / "query" / "red" / "new.png")
+    classify(folders, backbone)
+    assert sum(seen) == 1
 
 
 def test_photographs_without_a_backbone_are_warned_of(folders):

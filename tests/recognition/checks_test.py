@@ -77,6 +77,17 @@ def test_nothing_is_saved_into_a_preset(folders, refuse):
     assert f"output={run} is the folder of preset={run}" in refuse(preset=str(run), output=run)
 
 
+def test_no_other_run_is_spoiled(folders, refuse):
+    backbone, run = str(folders / "backbone.keras"), a_run(folders / "run")
+    message = refuse(backbone=backbone, save=str(run / "best.keras"))
+    assert "lies in the folder of a run" in message
+    assert f"output={run} holds something else (a run)" in refuse(backbone=backbone, output=run)
+    (folders / "other").mkdir()
+    (folders / "other" / "results.json").write_text('{"experiment": "backbone"}')
+    message = refuse(backbone=backbone, output=folders / "other")
+    assert "holds something else (backbone); name another folder" in message
+
+
 @pytest.mark.parametrize("name", ["support", "query"])
 def test_nothing_is_saved_among_pictures(folders, refuse, name):
     save = folders / name / "a" / "c.keras"
