@@ -36,6 +36,7 @@ class Cliff(Bowl):
         return tf.where(step > 5, tf.constant(np.nan, loss.dtype), loss)
 
 
+@keras.saving.register_keras_serializable(package="meta_keras_tests")
 class Rate(Cell):
     """theta - exp(phi) grad, with the single weight phi."""
 
@@ -110,7 +111,7 @@ def test_evolution_strategies_are_unbiased_over_truncations():
 
     Forgetting the perturbations of earlier truncations, as plain evolution strategies do, is not.
     """
-    cell, task, pairs = Rate(dtype="float64"), Bowl(2), 20
+    cell, task, pairs = Rate(dtype="float64"), Bowl(2), 4
     trainer = TaskSetTrainer(cell, {"bowl": task}, unroll_steps=2)
     start, first = task.initial_parameters(0), tf.constant(1.0, tf.float64)
 
@@ -144,7 +145,7 @@ def test_evolution_strategies_are_unbiased_over_truncations():
 
     found = {}
     for keep in (1.0, 0.0):
-        values = [estimate(integer(seed), tf.constant(keep, tf.float64)) for seed in range(150)]
+        values = [estimate(integer(seed), tf.constant(keep, tf.float64)) for seed in range(700)]
         found[keep] = np.mean(values), np.std(values) / np.sqrt(len(values))
     assert float(cell.phi) == 0.0
     mean, error = found[1.0]
@@ -173,11 +174,13 @@ def values(trainer):
 @pytest.mark.parametrize("gradient", ["backpropagation", "pes"])
 def test_saved_training_goes_on_bit_for_bit(gradient, tmp_path):
     work = task_truncations(2, 12, (4, 8), 2, seed=5)
-    whole = make_trainer(gradient)
+    # The other estimate does not differentiate the cell: a small one does.
+    cells = {"backpropagation": lambda: make_cell("float32"), "pes": Rate}
+    whole = make_trainer(gradient, cells[gradient]())
     before = weights(whole)
     whole.fit(work, verbose=0)
     assert all((v != b).any() for v, b in zip(weights(whole), before, strict=True))
-    part = make_trainer(gradient)
+    part = make_trainer(gradient, cells[gradient]())
     part.fit(task_truncations(2, 7, (4, 8), 2, seed=5), verbose=0)
     part.save(tmp_path / "part.keras")
     loaded = keras.models.load_model(tmp_path / "part.keras")
