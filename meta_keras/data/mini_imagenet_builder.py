@@ -91,19 +91,20 @@ def find_files(manual_dir):
         parts = {}
         for part, stem in STEMS.items():
             inside = folder / stem if (folder / stem).is_dir() else folder
+            classes = class_lists()[part]
             others = [
                 path.name
                 for path in inside.iterdir()
-                if inside != folder and path.is_dir() and path.name not in class_lists()[part]
+                if inside != folder and path.is_dir() and path.name not in classes
             ]
             if others:
                 logging.warning(
                     "%s: %d folders are passed over, none of the %d %s classes (%s ...).",
-                    inside, len(others), len(class_lists()[part]), part, min(others),
+                    inside, len(others), len(classes), part, min(others),
                 )  # fmt: skip
             parts[part] = [
                 (inside / name / file.name, name)
-                for name in class_lists()[part]
+                for name in classes
                 if (inside / name).is_dir()
                 for file in find_pictures(inside / name)[0].get(".", [])
             ]

@@ -9,7 +9,12 @@ from meta_keras.arguments import Argument, Part, boolean, one_of, positive, posi
 from meta_keras.errors import SettingError
 from meta_keras.optimizers.curves import loss_curve
 from meta_keras.optimizers.estimators import backpropagated, evolved
-from meta_keras.optimizers.trainer_settings import refuse, refuse_replicas, same_policy
+from meta_keras.optimizers.trainer_settings import (
+    carried_weights,
+    refuse,
+    refuse_replicas,
+    same_policy,
+)
 from meta_keras.presets import model_file
 from meta_keras.unroll import unroll
 
@@ -113,16 +118,7 @@ class TaskSetTrainer(keras.Model):
         self.validation_tasks = validation_tasks
         self.structures = [self._empty(of_task) for of_task in self.shapes.values()]
         self.carried = [
-            [
-                self.add_weight(
-                    shape=leaf.shape,
-                    initializer="zeros",
-                    dtype=leaf.dtype.name,
-                    trainable=False,
-                    name=f"task_{task}_{number}",
-                )
-                for number, leaf in enumerate(tf.nest.flatten(structure))
-            ]
+            carried_weights(self, structure, f"task_{task}")
             for task, structure in enumerate(self.structures)
         ]
         self.dropped = self.add_weight(initializer="zeros", trainable=False, name="dropped")

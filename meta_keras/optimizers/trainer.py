@@ -8,6 +8,7 @@ from meta_keras.errors import SettingError
 from meta_keras.optimizers import old_files
 from meta_keras.optimizers.curves import MeanCurve, loss_curve
 from meta_keras.optimizers.trainer_settings import (
+    carried_weights,
     check_enough,
     need,
     needed_problem,
@@ -139,16 +140,7 @@ class OptimizerTrainer(keras.Model):
         self.structure = theta, cell.initial_state(theta)
         if any(leaf is None for leaf in tf.nest.flatten(self.structure)):
             raise SettingError(f"{name}: cell={cell!r} must have a whole state before it runs.")
-        self.carried = [
-            self.add_weight(
-                shape=leaf.shape,
-                initializer="zeros",
-                dtype=leaf.dtype.name,
-                trainable=False,
-                name=f"carried_{number}",
-            )
-            for number, leaf in enumerate(tf.nest.flatten(self.structure))
-        ]
+        self.carried = carried_weights(self, self.structure, "carried")
         self.loss_mean = keras.metrics.Mean(name="loss")
         self.horizon = horizon
         self.built = True

@@ -68,6 +68,20 @@ def needed_problem(trainer, problem):
     return problem
 
 
+def carried_weights(trainer, structure, name):
+    """Weights of a trainer, not trained, that hold a nest of tensors from step to step: a list."""
+    return [
+        trainer.add_weight(
+            shape=leaf.shape,
+            initializer="zeros",
+            dtype=leaf.dtype.name,
+            trainable=False,
+            name=f"{name}_{number}",
+        )
+        for number, leaf in enumerate(tf.nest.flatten(structure))
+    ]
+
+
 def penalties(cell, variables):
     """What the regularisers of a cell's trainable weights add to the loss: a list of scalars.
 

@@ -15,6 +15,15 @@ from meta_keras.recipes.classification import ClassificationRecipe
 from meta_keras.recipes.pictures import NATURAL, by_pictures
 from meta_keras.recipes.settings import setting, settings_of
 
+# What was the only choice once: runs that began then do not tell of it.
+CAME_LATER = {
+    "pictures": "characters",
+    "augment": "none",
+    "image_size": None,
+    "anil": False,
+    "architecture": "conv4",
+}
+
 
 class FewShotRecipe(ClassificationRecipe):
     """A few-shot learner on small pictures: characters, or photographs in colour.
@@ -206,12 +215,10 @@ class FewShotRecipe(ClassificationRecipe):
         return values
 
     def identity(self):
-        # Runs that began when there were but characters do not tell what they are of.
-        characters = {"pictures": "characters", "augment": "none", "image_size": None}
         return {
             name: value
             for name, value in super().identity().items()
-            if name not in characters or value != characters[name]
+            if name not in CAME_LATER or value != CAME_LATER[name]
         }
 
     def optimizer(self, updates):

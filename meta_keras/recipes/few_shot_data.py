@@ -117,10 +117,11 @@ def load(recipe, begun_with=None):
     # A user's own pictures may change between two starts.
     key = "pictures" if recipe.pictures == "characters" else "fingerprint"
     identity = {key: fingerprint(parts)} if dataset == "folder" else {}
-    if dataset == "mini_imagenet" and total_pictures(parts) < MINI_IMAGENET:
+    pictures = total_pictures(parts) if dataset == "mini_imagenet" else MINI_IMAGENET
+    if pictures < MINI_IMAGENET:
         logging.warning(
             "mini_imagenet has %d pictures of %d classes here, not 60,000 of 100: what is reached "
-            "cannot be compared with published figures.", total_pictures(parts), total,
+            "cannot be compared with published figures.", pictures, total,
         )  # fmt: skip
         dataset = f"a part of {dataset}"
     return EpisodeData(parts, dataset, reason, train_nway, identity)

@@ -104,10 +104,6 @@ class GradientBasedRecipe(FewShotRecipe):
             "anil": self.anil,
         }
 
-    def identity(self):
-        # Runs that began before there was a choice do not tell of it.
-        return {k: v for k, v in super().identity().items() if (k, v) != ("anil", False)}
-
 
 class LSTM(GradientBasedRecipe):
     """The LSTM meta-learner: initial weights and the update rule (Ravi & Larochelle 2017).

@@ -72,10 +72,6 @@ class EmbeddingRecipe(MetricRecipe):
                 "which has its own."
             )
 
-    def identity(self):
-        # Runs that began before there was a choice do not tell of it.
-        return {k: v for k, v in super().identity().items() if (k, v) != ("architecture", "conv4")}
-
     def embedding(self):
         if self.architecture == "resnet12":
             return networks.resnet12(

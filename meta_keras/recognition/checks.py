@@ -1,15 +1,15 @@
 """What cannot be is said at once: before anything is loaded, computed or written."""
 
-import contextlib
 import os
 import pathlib
 
-from meta_keras import files, presets
+from meta_keras import presets
 from meta_keras.data import folder as folders
 from meta_keras.errors import DatasetError, SettingError
-from meta_keras.recognition.output import NONE, RESULTS
-from meta_keras.recognition.reading import Characters
+from meta_keras.recognition.output import NONE
+from meta_keras.recognition.reading import Characters, check_classes
 from meta_keras.recognition.rejection import check_rejecting
+from meta_keras.training import run_folder
 
 
 def check_options(preset, backbone, head, save, reject):
@@ -129,12 +129,10 @@ def check_other_runs(output, save):
     """
     if save and (save.parent / presets.SETTINGS_FILE).exists():
         raise SettingError(f"save={save} lies in the folder of a run; name a file outside of it.")
-    experiment = None
-    with contextlib.suppress(OSError, ValueError):
-        experiment = files.read_json(output / RESULTS).get("experiment")
+    experiment = run_folder.experiment_in(output)
     if experiment not in (None, "classify") or (output / presets.SETTINGS_FILE).exists():
         raise SettingError(
-            f"output={output} holds something else ({experiment or 'a run'}); name another folder."
+            f"output={output} holds something else ({experiment}); name another folder."
         )
 
 
@@ -199,9 +197,7 @@ def find_pictures(support, query, reject, report):
         raise SettingError(
             f"reject=True answers {NONE!r}, so no class of `support` may be called so."
         )
-    for name, examples in found.items():
-        if not examples:
-            raise SettingError(f"class {name!r} of `support` has no picture.")
+    check_classes(found)
     if not paths:
         raise SettingError(f"query={query} has no pictures.")
     return found, paths, skipped

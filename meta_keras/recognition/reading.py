@@ -231,6 +231,13 @@ def preset_reader(preset, classes):
     return (Characters if learner.network.input_shape[-1] == 1 else LearnedPhotographs)(learner)
 
 
+def check_classes(found):
+    """Raises a `SettingError` if a class has no picture; `found` as for `read_support`."""
+    for name, paths in found.items():
+        if not paths:
+            raise SettingError(f"class {name!r} of `support` has no picture.")
+
+
 def read_support(reader, found, warn):
     """Reads the support set.
 
@@ -246,9 +253,7 @@ def read_support(reader, found, warn):
     Raises:
         SettingError: a class has no picture, or none that can be read.
     """
-    for name, paths in found.items():
-        if not paths:
-            raise SettingError(f"class {name!r} of `support` has no picture.")
+    check_classes(found)
     inputs, shown, read, skipped = reader.read([path for paths in found.values() for path in paths])
     warn(skipped)
     place = {path: label for label, paths in enumerate(found.values()) for path in paths}

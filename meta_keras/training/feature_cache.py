@@ -38,41 +38,40 @@ class FeatureCache:
             forms = {"features": ("f", (None, width)), "pictures": ("S", (None,))}
             arrays = read_arrays(self.file, self.key, forms)
         self.keep = keep
-        self.parts = [np.zeros((0, width), np.float32) if arrays is None else arrays["features"]]
-        known = [] if arrays is None else arrays["pictures"].tolist()
-        self.places = {picture: place for place, picture in enumerate(known)}
-        self.kept = len(known)
+        self.known = {}  # from a picture to its features
+        if arrays is not None:
+            self.known = dict(zip(arrays["pictures"].tolist(), arrays["features"], strict=True))
+        self.kept = len(self.known)
 
     def __call__(self, images):
         """Features float32 `[n, D]` of pictures uint8 `[n, H, W, C]`, maybe a memory map."""
         pictures = [_digest(image) for image in images]
-        first = {picture: place for place, picture in reversed(list(enumerate(pictures)))}
-        new = [place for picture, place in first.items() if picture not in self.places]
+        places = dict(zip(reversed(pictures), reversed(range(len(images))), strict=True))
+        new = [picture for picture in dict.fromkeys(pictures) if picture not in self.known]
         if len(new) > self.batch_size:
             logging.info("Computing the features of %d pictures once.", len(new))
         for start in range(0, len(new), self.batch_size):
             batch = new[start : start + self.batch_size]
             # One shape of batches, so that nothing is traced anew.
             part = np.zeros((self.batch_size, *images.shape[1:]), np.float32)
-            for row, place in enumerate(batch):
-                part[row] = images[place] / np.float32(255)
-            self.parts.append(self.backbone.predict_on_batch(part)[: len(batch)])
-            for place in batch:
-                self.places[pictures[place]] = len(self.places)
-        self.parts = [np.concatenate(self.parts)]
-        return self.parts[0][[self.places[picture] for picture in pictures]]
+            for row, picture in enumerate(batch):
+                part[row] = images[places[picture]] / np.float32(255)
+            found = self.backbone.predict_on_batch(part)[: len(batch)]
+            self.known.update(zip(batch, found, strict=True))
+        rows = [self.known[picture] for picture in pictures]
+        return np.array(rows, np.float32).reshape(len(rows), self.backbone.output_shape[1])
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
-        if self.keep and len(self.places) > self.kept:
+        if self.keep and len(self.known) > self.kept:
             arrays = {
-                "features": np.concatenate(self.parts),
-                "pictures": np.array(list(self.places), "S32"),
+                "features": np.stack(list(self.known.values())),
+                "pictures": np.array(list(self.known), "S32"),
             }
             write_arrays(self.file, self.key, arrays)
-            self.kept = len(self.places)
+            self.kept = len(self.known)
 
 
 def _digest(image):

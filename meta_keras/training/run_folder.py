@@ -8,6 +8,8 @@ from meta_keras.errors import RunInUse, SettingError
 from meta_keras.presets import SETTINGS_FILE
 from meta_keras.training import lock, terminal
 
+RESULTS_FILE = "results.json"
+
 
 def saved_settings(logdir):
     """The settings of the run in a folder, or None if none has got as far as a checkpoint.
@@ -98,6 +100,19 @@ def open_run(logdir, settings, resume=True):
     return folder
 
 
+def experiment_in(folder):
+    """What a folder's results are of, as they say; `"a run"` of one without; else None."""
+    begun = "a run" if (folder / SETTINGS_FILE).exists() else None
+    return _results(folder).get("experiment") or begun
+
+
+def _results(folder):
+    try:
+        return files.read_json(folder / RESULTS_FILE)
+    except (OSError, ValueError):
+        return {}
+
+
 def refuse_other_results(folder, experiment, settings):
     """Refuses a folder whose `results.json` is of something else, which would be lost.
 
@@ -109,16 +124,12 @@ def refuse_other_results(folder, experiment, settings):
     Raises:
         SettingError: they are of another experiment or of other settings.
     """
-    file = folder / "results.json"
-    if not file.exists() and not (folder / SETTINGS_FILE).exists():
+    if not (folder / RESULTS_FILE).exists() and not (folder / SETTINGS_FILE).exists():
         return
-    try:
-        saved = files.read_json(file)
-    except (OSError, ValueError):
-        saved = {}
+    saved = _results(folder)
     if saved.get("experiment") != experiment:
         raise SettingError(
-            f"logdir={folder} holds something else ({saved.get('experiment', 'a run')}); name "
+            f"logdir={folder} holds something else ({experiment_in(folder) or 'a run'}); name "
             "another folder."
         )
     known = saved.get("flags", {})

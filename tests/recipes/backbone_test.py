@@ -116,20 +116,20 @@ def test_the_cache_of_a_name_does_not_depend_on_where_one_is(backbone_file, tmp_
 
 
 def test_nothing_that_was_saved_is_overwritten(backbone_file, photographs, tmp_path):
-    def test(folder, **settings):
+    def fit(folder, **settings):
         recipe = BackboneTest(backbone=backbone_file, data_dir=photographs, **SMALL, **settings)
         return recipe.fit(folder, verbose=False)
 
-    first = test(tmp_path / "run")
-    assert test(tmp_path / "run")["heads"] == first["heads"]
+    first = fit(tmp_path / "run")
+    assert fit(tmp_path / "run")["heads"] == first["heads"]
     with pytest.raises(SettingError, match=r"other settings \(ridge: 0.5 there, 0.1 now\)"):
-        test(tmp_path / "run", ridge=0.1)
+        fit(tmp_path / "run", ridge=0.1)
     for name, content in (("results.json", '{"experiment": "few_shot"}'), ("flags.json", "{}")):
         folder = tmp_path / name
         folder.mkdir()
         (folder / name).write_text(content)
         with pytest.raises(SettingError, match="logdir=.* holds something else"):
-            test(folder)
+            fit(folder)
         assert (folder / name).read_text() == content
 
 
