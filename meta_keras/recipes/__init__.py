@@ -12,8 +12,9 @@ from meta_keras.errors import SettingError
 from meta_keras.recipes.backbone import BackboneTest
 from meta_keras.recipes.coordinatewise_lstm import CoordinatewiseLSTM
 from meta_keras.recipes.few_shot import FewShotRecipe, method_of_preset
-from meta_keras.recipes.gradient_based import FOMAML, LSTM, MAML, MetaSGD, Reptile
+from meta_keras.recipes.gradient_based import FOMAML, LSTM, MAML, MetaSGD
 from meta_keras.recipes.metric import Matching, Prototypical, Relation, Siamese
+from meta_keras.recipes.reptile import Reptile
 from meta_keras.recipes.ridge import R2D2
 from meta_keras.recipes.settings import named_settings, settings_of
 from meta_keras.recipes.sinusoid import Sinusoid
