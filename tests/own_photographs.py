@@ -33,3 +33,9 @@ def predictions(folder):
 
 def results(folder):
     return json.loads((folder / "output" / "results.json").read_text())
+
+
+def save(file, colour, size=(40, 30), mode="RGB", **options):
+    """Writes a picture of one colour."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).convert(mode).save(file, **options)

@@ -1,5 +1,7 @@
 """Data sets of photographs in TFDS, in one size, decoded once and cached."""
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 from absl import logging
@@ -10,7 +12,28 @@ from meta_keras.data.image_cache import decoded_images
 from meta_keras.data.image_classes import ImageClasses
 from meta_keras.errors import DatasetError, SettingError
 
-CIFAR_100 = ("cifar_fs", "fc100")  # lists of its classes
+
+class PublishedSet(NamedTuple):
+    """A data set of photographs whose lists of classes were published with it.
+
+    Attributes:
+        title: its name in papers.
+        size: side of the papers' pictures in pixels.
+        tfds: the data set of TFDS that has its pictures; None of those with a builder here.
+        per_class: pictures of a class.
+    """
+
+    title: str
+    size: int
+    tfds: str | None
+    per_class: int = 600
+
+
+PUBLISHED_SETS = {
+    "cifar_fs": PublishedSet("CIFAR-FS", 32, "cifar100:3.0.2"),
+    "fc100": PublishedSet("FC100", 32, "cifar100:3.0.2"),
+    "mini_imagenet": PublishedSet("miniImageNet", 84, None),
+}
 
 
 def load_photographs(dataset, data_dir=None, manual_dir=None, size=32):
@@ -72,10 +95,11 @@ def _builder(dataset, data_dir):
         from meta_keras.data.mini_imagenet_builder import MiniImagenet
 
         return preparation.opened(dataset, lambda folder: MiniImagenet(data_dir=folder), data_dir)
-    name = "cifar100:3.0.2" if dataset in CIFAR_100 else dataset.removeprefix("tfds:")
+    published = PUBLISHED_SETS.get(dataset)
+    name = published.tfds if published else dataset.removeprefix("tfds:")
     if name == dataset:
         raise SettingError(
-            f"dataset={dataset} must be one of {', '.join(CIFAR_100)}, mini_imagenet, tfds:NAME."
+            f"dataset={dataset} must be one of {', '.join(PUBLISHED_SETS)}, tfds:NAME."
         )
 
     def make(folder):

@@ -7,16 +7,15 @@ import numpy as np
 
 from meta_keras import data, files, metrics, networks
 from meta_keras.data.episodes import choose
+from meta_keras.data.photograph_sets import PUBLISHED_SETS
 from meta_keras.errors import BackboneError, SettingError
 from meta_keras.learners import R2D2, PrototypicalNetwork, SimpleShot
 from meta_keras.learners.r2d2 import FROZEN_RIDGE
+from meta_keras.recipes.pictures import NATURAL
 from meta_keras.recipes.settings import Settings, setting
 from meta_keras.training import run_folder, terminal
 from meta_keras.training.feature_cache import FeatureCache
 from meta_keras.training.tables import print_table
-
-CIFAR = ("cifar_fs", "fc100")
-PUBLISHED = (*CIFAR, "mini_imagenet")  # with lists of classes
 
 
 class BackboneTest(Settings):
@@ -41,7 +40,7 @@ class BackboneTest(Settings):
         "folder",
         "folder: `data_dir` holds a folder of photographs for every class. Others: the classes "
         "of the test part.",
-        choices=["folder", "cifar_fs", "fc100", "mini_imagenet", "tfds:NAME"],
+        choices=["folder", *NATURAL],
     )
     data_dir: str | None = setting(
         None, "The folder with the class folders; or TFDS folder, TFDS' own if not given."
@@ -112,7 +111,8 @@ class BackboneTest(Settings):
         Raises:
             BackboneError, DatasetError, SettingError: one of them cannot be had.
         """
-        shape = (32, 32, 3) if self.dataset in CIFAR else None
+        published = PUBLISHED_SETS.get(self.dataset)
+        shape = (32, 32, 3) if published and published.size == 32 else None
         backbone = networks.load_backbone(self.backbone, shape, self.mirror)
         _, height, width, channels = backbone.input_shape
         if height != width or channels != 3:
@@ -126,7 +126,7 @@ class BackboneTest(Settings):
         else:
             classes = data.load_photographs(self.dataset, self.data_dir, self.manual_dir, height)
             classes = data.large_enough(classes, self.dataset, self.pictures, because)
-            protocol = "published" if self.dataset in PUBLISHED else "random"
+            protocol = "published" if published else "random"
             protocol = "lists" if self.split_dir else protocol
             split = data.split_named(self.dataset, classes.names, protocol, self.split_dir)
             classes = classes.part(split["test"])

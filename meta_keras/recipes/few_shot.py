@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from meta_keras import data, networks, plots, presets
+from meta_keras.data.photograph_sets import PUBLISHED_SETS
 from meta_keras.errors import PresetError, SettingError
 from meta_keras.learners import EpisodicLearner
 from meta_keras.recipes import few_shot_data
@@ -56,10 +57,7 @@ class FewShotRecipe(ClassificationRecipe):
             "glyphs",
             "folder",
             "sinusoid",
-            "cifar_fs",
-            "fc100",
-            "mini_imagenet",
-            "tfds:NAME",
+            *NATURAL,
         ],
     )
     pictures: str = setting(
@@ -91,7 +89,7 @@ class FewShotRecipe(ClassificationRecipe):
         "background and evaluation alphabets; the lists that were published with the data set; "
         "your own lists of the classes' names in `split_dir`.",
         choices=["random", "vinyals", "lake", "published", "lists"],
-        cases=dict.fromkeys(NATURAL[:3], "published"),
+        cases=dict.fromkeys(PUBLISHED_SETS, "published"),
         case_of="dataset",
     )
     split_dir: str | None = setting(
@@ -148,7 +146,8 @@ class FewShotRecipe(ClassificationRecipe):
         """`(height, width, channels)` of the pictures."""
         if self.pictures == "characters":
             return (self.image_size or 28, self.image_size or 28, 1)
-        size = self.image_size or (32 if self.dataset in ("cifar_fs", "fc100") else 84)
+        published = PUBLISHED_SETS.get(self.dataset)
+        size = self.image_size or (published.size if published else 84)
         return (size, size, 3)
 
     @property

@@ -6,24 +6,23 @@ import numpy as np
 from absl import logging
 
 from meta_keras import data
+from meta_keras.data.photograph_sets import PUBLISHED_SETS
 from meta_keras.data.splits import ROTATIONS
 from meta_keras.errors import SettingError
 from meta_keras.recipes.episodic import EpisodeData
-from meta_keras.recipes.pictures import NATURAL
 
 DRAWINGS = 20  # of a character
 
 
 MINI_IMAGENET = 60_000  # pictures
 CHARACTERS = ("auto", "omniglot", "glyphs")
-PICTURES = dict.fromkeys(NATURAL[:3], (600, "the pictures of a class"))
 
 
 def splits_of(dataset):
     """The protocols that divide the classes of a data set."""
     if dataset in CHARACTERS:
         return "random", "vinyals", "lake"
-    return ("published", "random") if dataset in PICTURES else ("random", "lists")
+    return ("published", "random") if dataset in PUBLISHED_SETS else ("random", "lists")
 
 
 def check(recipe):
@@ -70,13 +69,15 @@ def check(recipe):
         )
     if recipe.dataset == "folder" and not recipe.data_dir:
         raise SettingError("dataset=folder needs `data_dir`, the folder with the class folders.")
-    most, of = PICTURES.get(recipe.dataset, (DRAWINGS, "the drawings of a character"))
+    published = PUBLISHED_SETS.get(recipe.dataset)
+    most = published.per_class if published else DRAWINGS
+    of = "the pictures of a class" if published else "the drawings of a character"
     for part, names in (
         ("train", "`train_kshot` (or `kshot`) plus `nquery`"),
         ("test", "`kshot` plus `test_nquery`"),
     ):
         pictures = sum(recipe.shots(part))
-        if recipe.dataset in (*CHARACTERS, *PICTURES) and pictures > most:
+        if (published or recipe.dataset in CHARACTERS) and pictures > most:
             raise SettingError(f"{names} must be at most {most}, {of}, not {pictures}.")
 
 

@@ -1,8 +1,9 @@
 """Characters and photographs: which data sets show what, and defaults that depend on it."""
 
+from meta_keras.data.photograph_sets import PUBLISHED_SETS
 from meta_keras.recipes.settings import Defaults
 
-NATURAL = ("cifar_fs", "fc100", "mini_imagenet", "tfds:NAME")  # data sets of photographs
+NATURAL = (*PUBLISHED_SETS, "tfds:NAME")  # data sets of photographs
 
 
 def by_pictures(default, photographs):

@@ -2,15 +2,9 @@
 
 from typing import NamedTuple
 
-NAMES = {
-    "omniglot": "Omniglot",
-    "cifar_fs": "CIFAR-FS",
-    "fc100": "FC100",
-    "mini_imagenet": "miniImageNet",
-}
+from meta_keras.data.photograph_sets import PUBLISHED_SETS
 
-
-SIZES = {"cifar_fs": 32, "fc100": 32, "mini_imagenet": 84}  # of the papers' pictures
+TITLES = {"omniglot": "Omniglot"} | {name: s.title for name, s in PUBLISHED_SETS.items()}
 
 
 class Published(NamedTuple):
@@ -48,11 +42,13 @@ def omniglot(source, split, batch_norm, *figures, remark=""):
 def photographs(dataset, source, *figures, remark="", batch_norm=None, **settings):
     """Both columns of a paper's table on its own lists of classes: 5-way 1- and 5-shot.
 
-    A column that the paper does not have is None.
+    A column that the paper does not have is None. `settings` are those of the recipe that the
+    figures are for, beside what all papers did.
     """
+    every = {"anil": False, "architecture": "conv4", "image_size": PUBLISHED_SETS[dataset].size}
     columns = dict(zip([(5, 1), (5, 5)], _pairs(figures), strict=True))
     columns = {task: figure for task, figure in columns.items() if figure[0] is not None}
-    return Published(source, dataset, "published", batch_norm, columns, remark, settings)
+    return Published(source, dataset, "published", batch_norm, columns, remark, every | settings)
 
 
 def compare(results, entries):
@@ -73,10 +69,10 @@ def compare(results, entries):
     published_on = dict.fromkeys(entry.dataset for entry in entries)
     entries = [entry for entry in entries if entry.dataset == dataset]
     if not entries and dataset != "omniglot" and published_on:
-        names = ", ".join(NAMES[name] for name in published_on)
+        names = ", ".join(TITLES[name] for name in published_on)
         return None, f"published on {names}, not on {dataset}"
     if not entries:
-        return None, f"no figure on {NAMES.get(dataset, dataset)} was published"
+        return None, f"no figure on {TITLES.get(dataset, dataset)} was published"
     with_task = [entry for entry in entries if task in entry.figures]
     if not with_task:
         return None, f"no {task[0]}-way {task[1]}-shot figure in {entries[0].source}"
@@ -99,15 +95,8 @@ def _difference(entry, results):
     if entry.batch_norm not in (None, results["batch_norm"]):
         return f"with {entry.batch_norm} batch normalisation"
     flags = results.get("flags", {})
-    size = SIZES.get(entry.dataset)
-    if size and flags.get("image_size") not in (None, size):
-        return f"on pictures of {size}x{size}"
-    if flags.get("anil") and not entry.settings.get("anil"):
-        return "of the adaptation of all layers"
-    if flags.get("architecture") not in (None, "conv4"):
-        return "with four convolutions"
     for name, value in entry.settings.items():
-        if flags.get(name, value) != value:
+        if flags.get(name) not in (None, value):
             return f"with {name}={value}"
     return None
 

@@ -126,6 +126,7 @@ def test_published_figures_are_of_the_same_protocol():
     assert found("maml", batch_norm="transductive")[0] == (48.70, 1.84)
     assert found("maml", batch_norm="transductive", anil=True)[0] == (46.7, 0.4)
     assert found("maml", anil=False)[0] is None
+    assert found("maml", 5, batch_norm="transductive", anil=False)[0] == (63.11, 0.92)
     assert found("lstm", anil=True)[0] is None
     assert found("reptile")[0] == (47.07, 0.26)
     assert found("reptile", batch_norm="transductive")[0] == (49.97, 0.32)
@@ -133,7 +134,7 @@ def test_published_figures_are_of_the_same_protocol():
     assert found("matching", 5, full_context=False)[0] == (51.09, 0.71)
     assert found("r2d2")[0] == (49.5, None)
     others = {"image_size": 32}, {"architecture": "resnet12"}
-    for flags, words in zip(others, ("84x84", "four convolutions"), strict=True):
+    for flags, words in zip(others, ("with image_size=84", "with architecture=conv4"), strict=True):
         figure, why = found("prototypical", **flags)
         assert figure is None and words in why
     assert found("prototypical", image_size=84, architecture="conv4")[0] == (49.42, 0.78)
