@@ -22,6 +22,7 @@ from meta_keras.layers.tensors import SHAPE_FEATURES, Tensors
 MEANS = (0.5, 0.9, 0.99)  # decays of the running means of the gradient
 SQUARES = (0.95, 0.999)  # and of its square
 RUN_FEATURES = 8
+MEMORY = 50  # Steps over which what the run teaches of the rates is averaged.
 LARGEST = 1e15  # Gradients are taken for no larger, whose squares' sums might be infinite.
 BLOCK = 2**17  # Coordinates whose features are in memory at a time.
 
@@ -53,8 +54,8 @@ class CorrectedAdam(Cell):
     """Adam whose direction and rate small networks correct, one of them for all models.
 
         (a, b, e) = net(what is known of the tensor)
-        d = m_.9 / s + mlp(what is known of the coordinate, e)
-        theta_t = theta_{t-1} - rate h(t) exp(a + l_{t-1}) d,        l_t = l_{t-1} + tanh(b) / 10
+        d = m_.9 / s + w x + mlp(x, e),    x: what is known of the coordinate
+        theta_t = theta_{t-1} - rate h(t) exp(a + l_{t-1}) d,    l_t = l_{t-1} + (b - l_{t-1}) / 50
         h(t) = 1 - (t - 1) / N;  1 where N is not known
 
     m_.9 / s is Adam's direction: untrained this is Adam whose rate goes down in a straight line.
@@ -125,6 +126,7 @@ class CorrectedAdam(Cell):
             self.biases.append(weight(f"bias_{number}", (width,)))
             inputs = width
         self.output_kernel = weight("output_kernel", (inputs,))
+        self.direct = weight("direct", (COORDINATE_FEATURES,))
 
     def initial_state(self, parameters):
         tensors, dtype = self._tensors(parameters), parameters.dtype
@@ -206,7 +208,7 @@ class CorrectedAdam(Cell):
             direction = adam[part] + self.mlp(features, tensors.spread(shift, start, stop))
             return parameters[part] - tensors.spread(rate, start, stop) * direction
 
-        rates = state.rates + 0.1 * tf.tanh(change[0])
+        rates = state.rates + (change[0] - state.rates) / MEMORY
         return in_blocks(after, parameters.shape[0]), CorrectedAdamState(
             means, squares, rows, columns, rates, step, state.horizon
         )
@@ -236,12 +238,14 @@ class CorrectedAdam(Cell):
         return tf.matmul(self.tensor_output, hidden, transpose_a=True) + straight + shift
 
     def mlp(self, x, shift):
-        """The coordinates' network: features `[9, n]`, e `[units[0], n]` -> `[n]`."""
+        """The coordinates' networks, w x + mlp(x, e): `[9, n]`, `[units[0], n]` -> `[n]`."""
+        straight = tf.linalg.matvec(x, tf.convert_to_tensor(self.direct), transpose_a=True)
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
             x = _dense(kernel, x, bias)
             x = tf.nn.relu(x if shift is None else x + shift)
             shift = None
-        return tf.linalg.matvec(x, tf.convert_to_tensor(self.output_kernel), transpose_a=True)
+        kernel = tf.convert_to_tensor(self.output_kernel)
+        return straight + tf.linalg.matvec(x, kernel, transpose_a=True)
 
     def _tensors(self, parameters):
         tensors = Tensors([parameters.shape] if self.shapes is None else self.shapes)

@@ -1,5 +1,6 @@
 """Trains one cell on many tasks at once."""
 
+import functools
 import math
 
 import keras
@@ -63,7 +64,7 @@ class TaskSetTrainer(keras.Model):
         cell: a `meta_keras.layers.Cell` with weights that serve any number of coordinates.
         tasks: dict from a name to a `Problem`. They are not saved: after `load_model` set the
             attribute `tasks` before training on.
-        unroll_steps: T.
+        unroll_steps: T; None with `"pes"`: whole optimizations of N steps.
         second_order: as for `OptimizerTrainer`; of tasks that allow it.
         gradient: `"backpropagation"` or `"pes"`.
         deviation: sigma, for `"pes"`.
@@ -78,7 +79,7 @@ class TaskSetTrainer(keras.Model):
     """
 
     cell = Part()
-    unroll_steps = Part(positive_integer())
+    unroll_steps = Part(positive_integer(optional=True))
     second_order = Argument(boolean)
     gradient = Part(one_of(tuple(ESTIMATORS)))
     deviation = Argument(positive)
@@ -116,7 +117,14 @@ class TaskSetTrainer(keras.Model):
         self.horizon = horizon
         self.tasks = tasks
         self.validation_tasks = validation_tasks
-        self.structures = [self._empty(of_task) for of_task in self.shapes.values()]
+        if unroll_steps is None and gradient != "pes":
+            raise SettingError(
+                f"TaskSetTrainer: unroll_steps=None, whole optimizations, needs gradient='pes', "
+                f"not {gradient!r}: back-propagation would keep all their steps in memory."
+            )
+        # Whole optimizations leave nothing to go on with.
+        shapes = self.shapes.values() if unroll_steps else ()
+        self.structures = [self._empty(of_task) for of_task in shapes]
         self.carried = [
             carried_weights(self, structure, f"task_{task}")
             for task, structure in enumerate(self.structures)
@@ -197,16 +205,19 @@ class TaskSetTrainer(keras.Model):
 
     def _train_task(self, number, task, data):
         seed, step, horizon, told = (data[key][0] for key in ("seed", "step", "horizon", "told"))
-        carried = tf.nest.pack_sequence_as(
-            self.structures[number], [tf.convert_to_tensor(v) for v in self.carried[number]]
-        )
 
         def start():
             theta = tf.cast(task.initial_parameters(seed), self.cell.compute_dtype)
             first = task.loss(theta, seed, tf.constant(0, tf.int64))
             return self._begin(theta, told, tf.maximum(first, 1e-6))
 
-        begin = tf.cond((step == 0) | (carried["goes_on"] == 0.0), start, lambda: carried)
+        if self.unroll_steps is None:
+            begin = start()
+        else:
+            carried = tf.nest.pack_sequence_as(
+                self.structures[number], [tf.convert_to_tensor(v) for v in self.carried[number]]
+            )
+            begin = tf.cond((step == 0) | (carried["goes_on"] == 0.0), start, lambda: carried)
         noise = self.deviation, tf.stack([seed, step])
         loss, gradients, runs, offsets, worst = ESTIMATORS[self.gradient](
             lambda run: self.truncation_loss(task, run, begin["first"], seed, step, horizon),
@@ -224,9 +235,11 @@ class TaskSetTrainer(keras.Model):
 
         loss = tf.cond(fine, learn, lambda: tf.constant(math.log(WORST), loss.dtype))
         self.dropped.assign_add(tf.where(fine, 0.0, 1.0))
-        after = {**begin, "runs": runs, "offsets": offsets, "goes_on": tf.cast(fine, tf.float32)}
-        for variable, value in zip(self.carried[number], tf.nest.flatten(after), strict=True):
-            variable.assign(value)
+        if self.unroll_steps is not None:
+            goes_on = tf.cast(fine, tf.float32)
+            after = {**begin, "runs": runs, "offsets": offsets, "goes_on": goes_on}
+            for variable, value in zip(self.carried[number], tf.nest.flatten(after), strict=True):
+                variable.assign(value)
         self.loss_mean.update_state(loss)
         return {"loss": self.loss_mean.result(), "dropped": tf.convert_to_tensor(self.dropped)}
 
@@ -254,15 +267,28 @@ class TaskSetTrainer(keras.Model):
             done = unroll(self.cell, loss_fn, theta, 1, state=state, second_order=second_order)
             return done.losses[0], done.parameters, done.state
 
-        (theta, state), losses = run, []
-        for t in range(self.unroll_steps):
-            loss, theta, state = one_step(theta, state, step + t)
-            losses.append(loss)
-        losses = tf.stack([*losses[1:], task.loss(theta, seed, step + self.unroll_steps)]) / first
-        place = tf.cast(step + tf.range(1, self.unroll_steps + 1, dtype=tf.int64), losses.dtype)
-        weights = 0.25 + 1.5 * place / tf.cast(horizon, losses.dtype)
-        loss = tf.reduce_mean(weights * tf.math.log(losses + FLOOR))
-        return loss, (theta, state), tf.reduce_max(losses)
+        def weighted(loss, t):
+            """What the loss after t steps counts, before it is divided by T."""
+            weight = 0.25 + 1.5 * tf.cast(t, loss.dtype) / tf.cast(horizon, loss.dtype)
+            return weight * tf.math.log(loss / first + FLOOR)
+
+        def add(t, theta, state, total, worst):
+            loss, theta, state = one_step(theta, state, t)
+            # That before the truncation's first step was its predecessor's.
+            counts = tf.where(t > step, weighted(loss, t), tf.zeros_like(loss))
+            return t + 1, theta, state, total + counts, tf.maximum(worst, loss / first)
+
+        zero, steps = tf.zeros_like(first), self.unroll_steps or horizon
+        looped = step, *run, zero, zero
+        if self.gradient == "pes":
+            done = tf.while_loop(lambda t, *_: t < step + steps, add, looped)
+        else:
+            done = functools.reduce(lambda passed, _: add(*passed), range(steps), looped)
+        _, theta, state, total, worst = done
+        last = task.loss(theta, seed, step + steps)
+        total += weighted(last, step + steps)
+        worst = tf.maximum(worst, last / first)
+        return total / tf.cast(steps, total.dtype), (theta, state), worst
 
     def _test_task(self, number, task, data):
         curve = loss_curve(self.cell, task, data["seed"][0], self.horizon, self.horizon)

@@ -20,7 +20,7 @@ def task_truncations(tasks, count, horizons, unroll_steps, seed=0, start=0, unkn
         tasks: how many there are.
         count: number of truncations.
         horizons: `(shortest, longest)` length of an optimization.
-        unroll_steps: length of a truncation.
+        unroll_steps: length of a truncation; None: every row is a whole optimization.
         seed: names the stream.
         start: number of the first truncation.
         unknown: share of optimizations whose length the optimizer is not told.
@@ -34,6 +34,8 @@ def task_truncations(tasks, count, horizons, unroll_steps, seed=0, start=0, unkn
             shortest.
     """
     shortest, longest = horizons
+    whole = unroll_steps is None
+    unroll_steps = unroll_steps or 1
     if not 1 <= unroll_steps <= shortest <= longest:
         raise SettingError(
             f"horizons={shortest},{longest} must be unroll_steps={unroll_steps} at least, and the "
@@ -50,6 +52,7 @@ def task_truncations(tasks, count, horizons, unroll_steps, seed=0, start=0, unkn
             parts = max(1, round(np.exp(log) / unroll_steps))
             horizon = parts * unroll_steps
             told = 0 if rng.uniform() < unknown else horizon
+            parts = 1 if whole else parts
             for part, place in enumerate(places[done : done + parts]):
                 optimization = seed * 1_000_000_007 + number * tasks + task
                 rows[place] = task, optimization, part * unroll_steps, horizon, told

@@ -96,13 +96,14 @@ class Reference:
                     theta[part] / rms,
                 ]
             ).T
+            straight = x @ w["direct"]
             for layer in range(self.layers):
                 x = x @ w[f"kernel_{layer}"] + w[f"bias_{layer}"] + (out[2:] if layer == 0 else 0)
                 x = np.maximum(x, 0)
             left = max(1 - (t - 1) / n, 1 / n) if n else 1.0
             rate = self.rate * left * np.exp(out[0] + self.logarithms[k])
-            after[part] = theta[part] - rate * (u + x @ w["output_kernel"])
-            self.logarithms[k] += np.tanh(out[1]) / 10
+            after[part] = theta[part] - rate * (u + straight + x @ w["output_kernel"])
+            self.logarithms[k] += (out[1] - self.logarithms[k]) / 50
         return after
 
 
