@@ -190,8 +190,9 @@ class TaskSetTrainer(keras.Model):
             task = int(data["task"][0])
             if task not in graphs:
                 problem = self._task(tasks() or self.tasks, task)
-                # Its own code is ready for graphs: nothing is to be converted.
-                graphs[task] = tf.function(lambda data: step(task, problem, data), autograph=False)
+                # Its own code is ready for graphs: nothing is to be converted. (Functions of the
+                # same code would be taken for one that is traced too often, partial ones are not.)
+                graphs[task] = tf.function(functools.partial(step, task, problem), autograph=False)
             return graphs[task](data)
 
         setattr(self, name, one_step)
