@@ -43,8 +43,10 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     the model. `get_config` holds no weights: they travel in `.keras` files and presets, and an
     optimizer that `from_config` makes of it alone has an untrained cell.
 
-    A variable without a gradient, frozen or unused, stays as it is and so does the state of its
-    coordinates; constraints are applied after the step. All that is as in Keras' Adam.
+    Sparse gradients, as of embeddings, are made dense: rows without examples move on by their
+    running means, as in every dense variable. A variable without a gradient, frozen or unused,
+    stays as it is and so does the state of its coordinates; constraints are applied after the
+    step. All that is as in Keras' Adam.
 
     Memory: the cell's state, in its dtype. For a `CoordinatewiseLSTM` that is 2 sum(units) + 1
     numbers a weight of the model, and two more with the running means of `rnnprop` or `combined`:
@@ -71,7 +73,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     Raises:
         SettingError: an unsupported argument was given or set later; what the graph of a step is
             made of was set after training has begun; the cell is none of those above; or (in
-            training) a gradient is sparse, or there are several replicas.
+            training) there are several replicas.
 
     Example:
 
@@ -164,16 +166,10 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
                 self._state.append(variable)
 
     def apply(self, grads, trainable_variables=None):
-        grads = list(grads)
+        # What is sparse, as of an embedding, is made dense: so is the state.
+        grads = [tf.convert_to_tensor(g) if isinstance(g, tf.IndexedSlices) else g for g in grads]
         known = self._trainable_variables if trainable_variables is None else trainable_variables
-        variables = list(known)
-        for gradient, variable in zip(grads, variables, strict=False):
-            if isinstance(gradient, tf.IndexedSlices):
-                raise SettingError(
-                    f"LearnedOptimizer: the gradient of {_name(variable)} is sparse (an "
-                    "embedding?); only dense gradients are supported."
-                )
-        super().apply(grads, variables or None)
+        super().apply(grads, list(known) or None)
 
     def _check_variables_are_known(self, variables):
         try:
@@ -258,10 +254,6 @@ def _check_supported(name, value):
             f"LearnedOptimizer: {name}={value!r} would change the gradients that the cell was "
             "trained to read; leave it out."
         )
-
-
-def _name(variable):
-    return getattr(variable, "path", variable.name)  # A `tf.Variable` has no path.
 
 
 def _check_cell(cell):

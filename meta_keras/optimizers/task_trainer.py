@@ -10,6 +10,7 @@ from meta_keras.arguments import Argument, Part, boolean, one_of, positive, posi
 from meta_keras.errors import SettingError
 from meta_keras.optimizers.curves import loss_curve
 from meta_keras.optimizers.estimators import backpropagated, evolved
+from meta_keras.optimizers.meta_loss import FLOOR, meta_loss
 from meta_keras.optimizers.trainer_settings import (
     carried_weights,
     refuse,
@@ -17,9 +18,7 @@ from meta_keras.optimizers.trainer_settings import (
     same_policy,
 )
 from meta_keras.presets import model_file
-from meta_keras.unroll import unroll
 
-FLOOR = 0.003  # Of f / f_0: what is less is no longer much better.
 WORST = 7.0  # f / f_0 of an optimization that has diverged.
 ESTIMATORS = {"backpropagation": backpropagated, "pes": evolved}
 
@@ -58,7 +57,7 @@ class TaskSetTrainer(keras.Model):
 
     It is trained by plain `fit` on what `task_truncations` gives, and validated on what
     `task_validation` gives; `val_loss` is the mean of log(f / f_0 + 0.003), f the mean over the
-    last tenth of the steps.
+    last tenth of the steps, and `val_task_0` and so on are those of every task.
 
     Args:
         cell: a `meta_keras.layers.Cell` with weights that serve any number of coordinates.
@@ -131,6 +130,7 @@ class TaskSetTrainer(keras.Model):
         ]
         self.dropped = self.add_weight(initializer="zeros", trainable=False, name="dropped")
         self.loss_mean = keras.metrics.Mean(name="loss")
+        self.task_means = []
         self.built = True
 
     def build(self, input_shape=None):
@@ -171,12 +171,15 @@ class TaskSetTrainer(keras.Model):
 
     @property
     def metrics(self):
-        return [self.loss_mean]
+        return [self.loss_mean, *self.task_means]
 
     def make_train_function(self, force=False):
         self._step_by_task("train_function", self._train_task, lambda: self.tasks, force)
 
     def make_test_function(self, force=False):
+        tasks = self.validation_tasks or self.tasks or ()
+        if len(self.task_means) != len(tasks):
+            self.task_means = [keras.metrics.Mean(name=f"task_{n}") for n in range(len(tasks))]
         self._step_by_task("test_function", self._test_task, lambda: self.validation_tasks, force)
 
     def _step_by_task(self, name, step, tasks, force):
@@ -245,59 +248,27 @@ class TaskSetTrainer(keras.Model):
         return {"loss": self.loss_mean.result(), "dropped": tf.convert_to_tensor(self.dropped)}
 
     def truncation_loss(self, task, run, first, seed, step, horizon):
-        """L of one truncation.
-
-        Args:
-            task: a `Problem`.
-            run: `(parameters, state)` to go on from.
-            first: f(theta_0).
-            seed, step, horizon: int64 scalars: the optimization, its steps so far, and N.
-
-        Returns:
-            `(loss, run, worst)`: scalar, where the truncation ends, and the largest f / f_0 in it.
-        """
-
-        second_order = self.second_order and task.second_order
-
-        # A function of its own: one step is traced, differentiated and optimized, not T.
-        @tf.function(experimental_attributes={"_noinline": True})
-        def one_step(theta, state, t):
-            def loss_fn(point, _, carry):
-                return task.loss(point, seed, t), carry
-
-            done = unroll(self.cell, loss_fn, theta, 1, state=state, second_order=second_order)
-            return done.losses[0], done.parameters, done.state
-
-        def weighted(loss, t):
-            """What the loss after t steps counts, before it is divided by T."""
-            weight = 0.25 + 1.5 * tf.cast(t, loss.dtype) / tf.cast(horizon, loss.dtype)
-            return weight * tf.math.log(loss / first + FLOOR)
-
-        def add(t, theta, state, total, worst):
-            loss, theta, state = one_step(theta, state, t)
-            # That before the truncation's first step was its predecessor's.
-            counts = tf.where(t > step, weighted(loss, t), tf.zeros_like(loss))
-            return t + 1, theta, state, total + counts, tf.maximum(worst, loss / first)
-
-        zero, steps = tf.zeros_like(first), self.unroll_steps or horizon
-        looped = step, *run, zero, zero
-        if self.gradient == "pes":
-            done = tf.while_loop(lambda t, *_: t < step + steps, add, looped)
-        else:
-            done = functools.reduce(lambda passed, _: add(*passed), range(steps), looped)
-        _, theta, state, total, worst = done
-        last = task.loss(theta, seed, step + steps)
-        total += weighted(last, step + steps)
-        worst = tf.maximum(worst, last / first)
-        return total / tf.cast(steps, total.dtype), (theta, state), worst
+        """L of one truncation, see `meta_loss`."""
+        return meta_loss(
+            self.cell,
+            task,
+            run,
+            first,
+            (seed, step, horizon),
+            steps=self.unroll_steps or horizon,
+            looped=self.gradient == "pes",
+            second_order=self.second_order and task.second_order,
+        )
 
     def _test_task(self, number, task, data):
         curve = loss_curve(self.cell, task, data["seed"][0], self.horizon, self.horizon)
         curve /= curve[0]
         end = tf.reduce_mean(curve[-max(1, self.horizon // 10) :])
         end = tf.where(tf.math.is_finite(end), tf.minimum(end, WORST), WORST)
-        self.loss_mean.update_state(tf.math.log(end + FLOOR))
-        return {"loss": self.loss_mean.result()}
+        found = tf.math.log(end + FLOOR)
+        for mean in self.loss_mean, self.task_means[number]:
+            mean.update_state(found)
+        return {mean.name: mean.result() for mean in self.metrics}
 
     def get_config(self):
         return {

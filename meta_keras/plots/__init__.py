@@ -13,6 +13,7 @@ from meta_keras.plots.episodes import (
 from meta_keras.plots.figures import figure_pixels, save_figure
 from meta_keras.plots.loss_curves import loss_curves_figure, loss_curves_panels
 from meta_keras.plots.regression import errors_figure, regression_picture
+from meta_keras.plots.suite import suite_figure
 
 __all__ = [
     "comparison_figure",
@@ -26,4 +27,5 @@ __all__ = [
     "predicted_episode_picture",
     "regression_picture",
     "save_figure",
+    "suite_figure",
 ]

@@ -12,6 +12,7 @@ from meta_keras.errors import SettingError
 from meta_keras.recipes.backbone import BackboneTest
 from meta_keras.recipes.coordinatewise_lstm import CoordinatewiseLSTM
 from meta_keras.recipes.few_shot import FewShotRecipe, method_of_preset
+from meta_keras.recipes.general_optimizer import GeneralOptimizer
 from meta_keras.recipes.gradient_based import FOMAML, LSTM, MAML, MetaSGD
 from meta_keras.recipes.metric import Matching, Prototypical, Relation, Siamese
 from meta_keras.recipes.reptile import Reptile
@@ -28,6 +29,7 @@ __all__ = [
     "BackboneTest",
     "CoordinatewiseLSTM",
     "FewShotRecipe",
+    "GeneralOptimizer",
     "Matching",
     "MetaSGD",
     "Prototypical",
@@ -75,8 +77,8 @@ def recipe(name=None, **settings):
         **settings: of the recipe, see `help(recipes.recipe_class(name))`.
 
     Returns:
-        An `EpisodicRecipe`, or a `CoordinatewiseLSTM`. All have `learner()`, `loss()`,
-        `episodes(part)`, `fit(logdir)` and `published`.
+        An `EpisodicRecipe`, a `CoordinatewiseLSTM` or a `GeneralOptimizer`. All have `learner()`,
+        `loss()`, `episodes(part)`, `fit(logdir)` and `published`.
 
     Raises:
         SettingError (a `ValueError`): there is no such recipe; or a setting is unknown, does not

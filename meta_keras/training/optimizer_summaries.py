@@ -82,5 +82,34 @@ class OptimizationSummaries(Summaries):
                 tf.summary.histogram(f"{name}/after_{steps:03d}_steps", values)
 
 
+class TaskSummaries(Summaries):
+    """Writes how a `TaskSetTrainer` does on every validation task, for TensorBoard.
+
+    The step is the number of updates; of the training: the loss, and how many optimizations were
+    dropped.
+
+    Args:
+        logdir: path; events go to its folders `train` and `validation`.
+        names: of the validation tasks.
+        updates_per_epoch: updates between two validations.
+    """
+
+    def __init__(self, logdir, names, updates_per_epoch):
+        super().__init__(logdir)
+        self.names = list(names)
+        self.updates_per_epoch = updates_per_epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = (epoch + 1) * self.updates_per_epoch
+        with self.writers["train"].as_default(step=step):
+            tf.summary.scalar("meta_loss", logs["loss"])
+            tf.summary.scalar("dropped", logs["dropped"])
+        with self.writers["validation"].as_default(step=step):
+            tf.summary.scalar("meta_loss", logs["val_loss"])
+            for number, name in enumerate(self.names):
+                tf.summary.scalar(f"task/{name}", logs[f"val_task_{number}"])
+        self.flush()
+
+
 def _curve(mean, ci95):
     return {"curve": mean.tolist(), "curve_ci95": ci95.tolist()}

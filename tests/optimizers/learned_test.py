@@ -96,12 +96,24 @@ def test_modes_of_running(cell, data, kwargs):
         ({"gradient_accumulation_steps": 2}, {}),
     ],
 )
-def test_sparse_gradients_are_refused(cell, arguments, options):
-    layers = [keras.layers.Embedding(10, 2), keras.layers.Flatten(), keras.layers.Dense(1)]
-    model = keras.Sequential([keras.Input((3,)), *layers])
-    model.compile(LearnedOptimizer(cell, **arguments), "mse", **options)
-    with pytest.raises(SettingError, match=r"embeddings is sparse.*only dense"):
-        model.fit(np.zeros((2, 3)), np.zeros((2, 1)), verbose=0)
+def test_embeddings_learn_as_dense_layers_of_their_one_hot_inputs(cell, arguments, options):
+    rng = np.random.default_rng(0)
+    words, y = rng.integers(0, 10, (8, 1)), rng.normal(size=(8, 1)).astype(np.float32)
+    start, losses = rng.normal(size=(10, 2)), []
+    for first, x in (
+        (keras.layers.Embedding(10, 2), words),
+        (keras.layers.Dense(2, use_bias=False), np.eye(10)[words]),
+    ):
+        model = keras.Sequential(
+            [keras.Input(x.shape[1:]), first, keras.layers.Flatten(), keras.layers.Dense(1)]
+        )
+        first.set_weights([start])
+        model.layers[-1].set_weights([np.ones((2, 1)), np.zeros(1)])
+        model.compile(LearnedOptimizer(cell, **arguments), "mse", **options)
+        fit = model.fit(x, y, batch_size=2, epochs=3, shuffle=False, verbose=0)
+        losses.append(fit.history["loss"])
+    assert losses[0][0] != losses[0][-1]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 def _tiny_model():

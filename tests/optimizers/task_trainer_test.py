@@ -217,8 +217,10 @@ def test_validation_by_hand():
             theta = theta - 0.1 * 2 * (1 + places) * (theta - target) / task.size
             losses.append(float(task.loss(tf.constant(theta), 4.0, step + 1.0)))
         expected.append(np.log(losses[-1] / losses[0] + 0.003))
-    loss = trainer.evaluate(task_validation(2, [4]), verbose=0)
-    np.testing.assert_allclose(loss, np.mean(expected), rtol=1e-5)
+    logs = trainer.evaluate(task_validation(2, [4]), verbose=0, return_dict=True)
+    expected = {"loss": np.mean(expected), "task_0": expected[0], "task_1": expected[1]}
+    assert list(logs) == list(expected)
+    np.testing.assert_allclose(list(logs.values()), list(expected.values()), rtol=1e-5)
 
 
 def test_truncations_are_a_pure_function_of_their_number():
