@@ -16,7 +16,6 @@ from meta_keras.optimizers.trainer import OptimizerTrainer
 from meta_keras.presets import load_preset, save_preset
 
 UNSUPPORTED = (
-    "weight_decay",
     "clipnorm",
     "clipvalue",
     "global_clipnorm",
@@ -29,6 +28,7 @@ COMPILED_IN = (
     "ema_momentum",
     "ema_overwrite_frequency",
     "gradient_accumulation_steps",
+    "weight_decay",
 )
 
 
@@ -54,8 +54,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     times as much again for the new state and the LSTM's gates, together 1.3 GB for a million
     weights. Above 1 GiB there is a warning before it is taken.
 
-    One replica only: under a `tf.distribute` strategy every replica would move by its own
-    gradients.
+    Under a `tf.distribute` strategy of several replicas gradients are summed, as by Keras'
+    optimizers, and all replicas take the same step.
 
     Args:
         cell: a `meta_keras.layers.Cell` whose weights do not depend on the number of coordinates
@@ -64,16 +64,17 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             by default: a float, which may be set later and by callbacks, a Keras schedule, or a
             function without arguments.
         name: of the optimizer.
-        **kwargs: `use_ema`, `ema_momentum`, `ema_overwrite_frequency` and
-            `gradient_accumulation_steps` as in every Keras optimizer. Clipping, weight decay and
-            loss scaling would change the gradients that the cell was trained to read, and are
-            refused. (A `LossScaleOptimizer` around this one, as `compile` puts it under the policy
-            mixed_float16, gives the gradients back their scale first.)
+        **kwargs: `use_ema`, `ema_momentum`, `ema_overwrite_frequency`,
+            `gradient_accumulation_steps` and `weight_decay` as in every Keras optimizer; the
+            latter takes away the share learning_rate * weight_decay of every weight before a step,
+            so that with a rate of 1 it must be as small as AdamW's product of the two, about 1e-5.
+            Clipping and loss scaling would change the gradients that the cell was trained to read,
+            and are refused. (A `LossScaleOptimizer` around this one, as `compile` puts it under the
+            policy mixed_float16, gives the gradients back their scale first.)
 
     Raises:
         SettingError: an unsupported argument was given or set later; what the graph of a step is
-            made of was set after training has begun; the cell is none of those above; or (in
-            training) there are several replicas.
+            made of was set after training has begun; or the cell is none of those above.
 
     Example:
 
@@ -103,9 +104,6 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             _check_cell(value)
             value.build_once()
         super().__setattr__(name, value)
-
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        raise SettingError(f"LearnedOptimizer: {var_list or var_names!r}: it has no weight decay.")
 
     @classmethod
     def from_preset(cls, preset, steps=None, **kwargs):
@@ -182,16 +180,34 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             ) from error
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if replicas > 1:
-            raise SettingError(
-                f"LearnedOptimizer: one replica only, the tf.distribute strategy has {replicas}."
-            )
         # The state's coordinates are in the order of `build`, whatever the caller's is.
-        given = {
-            self._get_variable_index(variable): gradient
-            for gradient, variable in zip(grads, trainable_variables, strict=True)
-        }
+        numbers = [self._get_variable_index(variable) for variable in trainable_variables]
+        if self._distribution_strategy.num_replicas_in_sync == 1:
+            self._update(grads, numbers, learning_rate)
+            return
+        summed = self._all_reduce_sum_gradients(zip(grads, numbers, strict=True))
+        grads = [gradient for gradient, _ in summed]
+
+        def on_all(strategy, grads, learning_rate):
+            if not tf.distribute.in_cross_replica_context():
+                self._update(grads, numbers, learning_rate)
+                return
+            extended = strategy.extended
+            values = [variable.value for variable in self._trainable_variables]
+            extended.update_non_slot(
+                extended.non_slot_devices(values),
+                lambda grads, rate: self._update(grads, numbers, rate),
+                args=(grads, learning_rate),
+                group=False,
+            )
+
+        tf.__internal__.distribute.interim.maybe_merge_call(
+            on_all, self._distribution_strategy, grads, learning_rate
+        )
+
+    def _update(self, grads, numbers, learning_rate):
+        """Moves variables, of which `numbers` have gradients, in the context of one device."""
+        given = dict(zip(numbers, grads, strict=True))
         variables = self._trainable_variables
         values = [tf.convert_to_tensor(variable) for variable in variables]
         gradients = [given.get(n, tf.zeros_like(value)) for n, value in enumerate(values)]

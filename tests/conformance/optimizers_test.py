@@ -75,7 +75,7 @@ def test_config_round_trip(optimizer):
         assert clone.get_config() == config == optimizer.get_config()
 
 
-REFUSED = {"clipnorm": 1.0, "clipvalue": 1.0, "global_clipnorm": 1.0, "weight_decay": 0.1}
+REFUSED = {"clipnorm": 1.0, "clipvalue": 1.0, "global_clipnorm": 1.0}
 REFUSED["loss_scale_factor"] = 2.0
 SHAPES = ((2, 1, 3), (4,), (2, 2))
 
@@ -102,7 +102,7 @@ def test_what_would_change_the_cells_inputs_is_refused(optimizer):
 
 def test_and_so_it_is_later(optimizer):
     built = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2}
-    built |= {"gradient_accumulation_steps": 2, "cell": layers.AdamCell()}
+    built |= {"gradient_accumulation_steps": 2, "cell": layers.AdamCell(), "weight_decay": 0.1}
     for name, value in REFUSED.items():
         with pytest.raises(SettingError, match=f"LearnedOptimizer.*{name}={value}"):
             setattr(optimizer, name, value)
@@ -112,8 +112,22 @@ def test_and_so_it_is_later(optimizer):
     for name, value in {**REFUSED, **built}.items():
         with pytest.raises(SettingError, match=f"LearnedOptimizer: {name}="):
             setattr(optimizer, name, value)
-    with pytest.raises(SettingError, match="no weight decay"):
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
+
+
+def test_weight_decay_takes_away_a_share_before_the_step(optimizer):
+    """Of every weight that is not excluded: what is left takes the step it would take anyway."""
+    kept = [1.0, 0.9, 0.9]  # with the rate 0.5, half of the decay of 0.2
+    variables, smaller = _variables(), _variables()
+    for variable, share in zip(smaller, kept, strict=True):
+        variable.assign(share * variable)
+    decayed = LearnedOptimizer(optimizer.cell, learning_rate=0.5, weight_decay=0.2)
+    decayed.build(variables)
+    decayed.exclude_from_weight_decay(var_list=variables[:1])
+    decayed.apply(_gradients(0), variables)
+    LearnedOptimizer(optimizer.cell, learning_rate=0.5).apply(_gradients(0), smaller)
+    for actual, expected in zip(_numpy(variables), _numpy(smaller), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-7)
+    assert LearnedOptimizer.from_config(decayed.get_config()).weight_decay == 0.2
 
 
 def test_the_learning_rate_is_a_factor_on_the_step(optimizer):

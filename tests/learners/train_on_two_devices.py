@@ -1,4 +1,4 @@
-"""Trains learners on two logical devices and on one; a program run by distribution_test.py."""
+"""Trains on two logical devices and on one; a program run by distribution_test.py."""
 
 import contextlib
 
@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras import LSTMMetaLearner, PrototypicalNetwork, Reptile, networks
-from meta_keras.layers import GradientDescentCell
+from meta_keras import LearnedOptimizer, LSTMMetaLearner, PrototypicalNetwork, Reptile, networks
+from meta_keras.layers import CorrectedAdam, GradientDescentCell
 
 
 def make_lstm(network):
@@ -20,6 +20,10 @@ def make_reptile(network):  # its training step is its own
 
 def make_prototypical(network):  # its moving statistics are updated on every device
     return PrototypicalNetwork(network)
+
+
+def make_optimizer():
+    return LearnedOptimizer(CorrectedAdam(rate=0.01, steps=8), weight_decay=1e-3)
 
 
 def make_episodes():
@@ -36,9 +40,16 @@ def make_episodes():
 def train(make, scope, episodes):
     keras.utils.set_random_seed(0)
     with scope:
-        learner = make(networks.conv4(3, (16, 16, 1), filters=2))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        learner.compile(keras.optimizers.SGD(0.1), loss, metrics=["accuracy"])
+        if make is make_optimizer:  # which trains an ordinary network
+            layers = [keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+            learner, optimizer = keras.Sequential(layers), make()
+            episodes = episodes.unbatch().map(lambda x, y: (x["query_images"], y)).unbatch()
+            episodes = episodes.batch(6)
+        else:
+            learner = make(networks.conv4(3, (16, 16, 1), filters=2))
+            optimizer = keras.optimizers.SGD(0.1)
+        learner.compile(optimizer, loss, metrics=["accuracy"])
     before = [variable.numpy() for variable in learner.trainable_variables]
     losses = learner.fit(episodes, epochs=2, verbose=0).history["loss"]
     after = [variable.numpy() for variable in learner.trainable_variables]
@@ -52,7 +63,7 @@ if __name__ == "__main__":
     episodes = make_episodes()
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
-    for make in (make_lstm, make_reptile, make_prototypical):
+    for make in (make_lstm, make_reptile, make_prototypical, make_optimizer):
         losses, moves = train(make, strategy.scope(), episodes)
         expected_losses, expected_moves = train(make, contextlib.nullcontext(), episodes)
         np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)

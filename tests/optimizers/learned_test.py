@@ -259,16 +259,6 @@ def test_order_of_variables_does_not_matter(cell, data):
         np.testing.assert_array_equal(actual, value)
 
 
-def test_several_replicas_are_refused(cell, data, monkeypatch):
-    model = _model(LearnedOptimizer(cell))
-    variables = model.trainable_variables
-    model.optimizer.build(variables)
-    strategy = type("Strategy", (), {"num_replicas_in_sync": 2})
-    monkeypatch.setattr(tf.distribute, "get_strategy", strategy)
-    with pytest.raises(ValueError, match="one replica only.* has 2"):
-        model.optimizer.apply([tf.ones_like(v) for v in variables], variables)
-
-
 def test_gradient_accumulation(data):
     """Two half steps of accumulated gradients are one step of their mean."""
     learned = _model(LearnedOptimizer(GradientDescentCell(0.1), gradient_accumulation_steps=2))
