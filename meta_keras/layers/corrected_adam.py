@@ -71,8 +71,10 @@ class CorrectedAdam(Cell):
     weight, where Adam keeps 8.
 
     Args:
-        units: widths of the layers of `mlp`.
-        tensor_units: width of the hidden layer of `net`.
+        units: widths of the layers of `mlp`; without any, which is the default, there is no mlp,
+            and the direction is a fixed mixture.
+        tensor_units: width of the hidden layer of `net`; None, the default: without, so that rates
+            are products of powers.
         rate: rate to begin with.
         steps: N, the steps of a whole run; None if that is not known, without decay.
         shapes: list of the variables' shapes: what `prepare` finds out, for loading; by default all
@@ -87,16 +89,14 @@ class CorrectedAdam(Cell):
     """
 
     units = Part()
-    tensor_units = Part(positive_integer())
+    tensor_units = Part(positive_integer(optional=True))
     rate = Constant(positive)
     steps = Constant(positive_integer(optional=True))
 
-    def __init__(self, units=(8, 8), tensor_units=16, rate=0.01, steps=None, shapes=None, **kwargs):
+    def __init__(self, units=(), tensor_units=None, rate=0.01, steps=None, shapes=None, **kwargs):
         super().__init__(**kwargs)
         check = positive_integer()
         self.units = tuple(check(self, "units", width) for width in units)
-        if not self.units:
-            raise SettingError("CorrectedAdam: units must not be empty.")
         self.tensor_units = tensor_units
         self.rate = rate
         self.steps = steps
@@ -113,10 +113,11 @@ class CorrectedAdam(Cell):
             return self.add_weight(name=name, shape=shape, initializer=initializer)
 
         context = TIME_FEATURES + SHAPE_FEATURES + RUN_FEATURES
-        hidden, outputs = self.tensor_units, 2 + self.units[0]
-        self.tensor_kernel = weight("tensor_kernel", (context, hidden), context)
-        self.tensor_bias = weight("tensor_bias", (hidden,))
-        self.tensor_output = weight("tensor_output", (hidden, outputs))
+        hidden, outputs = self.tensor_units, 2 + sum(self.units[:1])
+        if hidden:
+            self.tensor_kernel = weight("tensor_kernel", (context, hidden), context)
+            self.tensor_bias = weight("tensor_bias", (hidden,))
+            self.tensor_output = weight("tensor_output", (hidden, outputs))
         # Past the hidden layer: a rate's logarithm is a sum of those of its factors.
         self.tensor_direct = weight("tensor_direct", (context, outputs))
         self.tensor_shift = weight("tensor_shift", (outputs,))
@@ -125,7 +126,8 @@ class CorrectedAdam(Cell):
             self.kernels.append(weight(f"kernel_{number}", (inputs, width), inputs))
             self.biases.append(weight(f"bias_{number}", (width,)))
             inputs = width
-        self.output_kernel = weight("output_kernel", (inputs,))
+        if self.units:
+            self.output_kernel = weight("output_kernel", (inputs,))
         self.direct = weight("direct", (COORDINATE_FEATURES,))
 
     def initial_state(self, parameters):
@@ -229,17 +231,18 @@ class CorrectedAdam(Cell):
         return tf.stack([*own, *everyone])
 
     def net(self, context):
-        """The tensors' network: `[24, T]` -> a, b and e, `[2 + units[0], T]`."""
-        bias, shift = (
-            tf.convert_to_tensor(b)[:, None] for b in (self.tensor_bias, self.tensor_shift)
-        )
-        hidden = tf.tanh(tf.matmul(self.tensor_kernel, context, transpose_a=True) + bias)
-        straight = tf.matmul(self.tensor_direct, context, transpose_a=True)
-        return tf.matmul(self.tensor_output, hidden, transpose_a=True) + straight + shift
+        """The tensors' network: `[24, T]` -> a, b and e, `[2 + sum(units[:1]), T]`."""
+        straight = _dense(self.tensor_direct, context, self.tensor_shift)
+        if not self.tensor_units:
+            return straight
+        hidden = tf.tanh(_dense(self.tensor_kernel, context, self.tensor_bias))
+        return straight + tf.matmul(self.tensor_output, hidden, transpose_a=True)
 
     def mlp(self, x, shift):
         """The coordinates' networks, w x + mlp(x, e): `[9, n]`, `[units[0], n]` -> `[n]`."""
         straight = tf.linalg.matvec(x, tf.convert_to_tensor(self.direct), transpose_a=True)
+        if not self.units:
+            return straight
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
             x = _dense(kernel, x, bias)
             x = tf.nn.relu(x if shift is None else x + shift)

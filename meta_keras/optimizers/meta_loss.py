@@ -12,7 +12,7 @@ FLOOR = 0.003  # Of f / f_0: what is less is no longer much better.
 def meta_loss(cell, task, run, first, place, steps, looped, second_order):
     """L of one truncation.
 
-        L = 1/T sum_t w_t log(f(theta_t) / f(theta_0) + 0.003),      w_t = 1/4 + 3/2 t/N
+        L = 1/T sum_t w_t log(f(theta_t) / f(theta_0) + 0.003),      w_t = 1/5 + 16/5 (t/N)^3
 
     Args:
         cell: a `Cell`.
@@ -41,7 +41,7 @@ def meta_loss(cell, task, run, first, place, steps, looped, second_order):
 
     def weighted(loss, t):
         """What the loss after t steps counts, before it is divided by T."""
-        weight = 0.25 + 1.5 * tf.cast(t, loss.dtype) / tf.cast(horizon, loss.dtype)
+        weight = 0.2 + 3.2 * (tf.cast(t, loss.dtype) / tf.cast(horizon, loss.dtype)) ** 3
         return weight * tf.math.log(loss / first + FLOOR)
 
     def add(t, theta, state, total, worst):

@@ -45,7 +45,7 @@ def shapes_of(tasks):
 class TaskSetTrainer(keras.Model):
     """Truncations of optimizations of many tasks, in turn, each of which trains the same cell.
 
-        L(phi) = 1/T sum_t w_t log(f(theta_t) / f(theta_0) + 0.003),      w_t = 1/4 + 3/2 t/N
+        L(phi) = 1/T sum_t w_t log(f(theta_t) / f(theta_0) + 0.003),      w_t = 1/5 + 16/5 (t/N)^3
 
     The logarithm of the loss, over that at the start, makes tasks comparable, and the weights see
     to the end of an optimization of N steps. `gradient="backpropagation"` takes the derivative

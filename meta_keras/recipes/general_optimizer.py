@@ -37,12 +37,12 @@ class GeneralOptimizer(Settings):
     manual_dir: str | None = setting(
         None, "Folder with Omniglot's official zip files, for `suite`.", decides=False
     )
-    updates: int = setting(400, "Updates of the optimizer's weights.", at_least=1)
+    updates: int = setting(300, "Updates of the optimizer's weights.", at_least=1)
     tasks_per_update: int = setting(
         13, "Optimizations, each of the next task in turn, of which an update is made.", at_least=1
     )
     horizons: tuple[int, ...] = setting(
-        (100, 400),
+        (60, 600),
         "Steps of an optimization: the shortest and the longest; between them its logarithm is "
         "drawn uniformly.",
     )
@@ -58,8 +58,12 @@ class GeneralOptimizer(Settings):
     deviation: float = setting(0.1, "sigma of evolution strategies.", above=0)
     pairs: int = setting(1, "Pairs of particles of evolution strategies.", at_least=1)
     rate: float = setting(0.02, "The optimizer's own rate before it is trained.", above=0)
-    units: tuple[int, ...] = setting((8, 8), "Widths of the layers that see a coordinate.")
-    tensor_units: int = setting(16, "Width of the hidden layer that sees a tensor.", at_least=1)
+    units: tuple[int, ...] | None = setting(
+        None, "Widths of the layers that see a coordinate; if not given, a mixture of directions."
+    )
+    tensor_units: int | None = setting(
+        None, "Width of the hidden layer that sees a tensor; none if not given.", at_least=1
+    )
     learning_rate: float = setting(0.02, "Adam's first rate; cosine decay to 0.", above=0)
     validation_interval: int = setting(20, "Updates between validations.", at_least=1)
     validation_runs: int = setting(
@@ -82,7 +86,7 @@ class GeneralOptimizer(Settings):
     def check(self):
         if len(self.horizons) != 2 or self.horizons[0] > self.horizons[1]:
             raise SettingError(
-                "`horizons` must be the shortest and the longest, such as 100,400, not "
+                "`horizons` must be the shortest and the longest, such as 60,600, not "
                 f"{','.join(map(str, self.horizons))}."
             )
         if self.unroll_steps is None and self.gradient != "pes":
@@ -119,7 +123,7 @@ class GeneralOptimizer(Settings):
         """
         if self.preset:
             return LearnedOptimizer.from_preset(self.preset).cell
-        return CorrectedAdam(self.units, self.tensor_units, self.rate)
+        return CorrectedAdam(self.units or (), self.tensor_units, self.rate)
 
     @functools.cached_property
     def tasks(self):

@@ -71,8 +71,10 @@ class Reference:
             run += [np.log(noise) / 5, self.logarithms[k], *np.mean(cosines, axis=0)]
             context = np.array([*time, *form, *run], float)
             w = self.w
-            hidden = np.tanh(context @ w["tensor_kernel"] + w["tensor_bias"])
-            out = hidden @ w["tensor_output"] + context @ w["tensor_direct"] + w["tensor_shift"]
+            out = context @ w["tensor_direct"] + w["tensor_shift"]
+            if "tensor_kernel" in w:
+                hidden = np.tanh(context @ w["tensor_kernel"] + w["tensor_bias"])
+                out += hidden @ w["tensor_output"]
 
             a = s[0.999][part]
             if len(shape) > 1:
@@ -102,13 +104,14 @@ class Reference:
                 x = np.maximum(x, 0)
             left = max(1 - (t - 1) / n, 1 / n) if n else 1.0
             rate = self.rate * left * np.exp(out[0] + self.logarithms[k])
-            after[part] = theta[part] - rate * (u + straight + x @ w["output_kernel"])
+            corrections = straight + (x @ w["output_kernel"] if self.layers else 0)
+            after[part] = theta[part] - rate * (u + corrections)
             self.logarithms[k] += (out[1] - self.logarithms[k]) / 50
         return after
 
 
-def make(dtype="float64", **arguments):
-    cell = CorrectedAdam((4, 3), tensor_units=5, rate=0.1, dtype=dtype, **arguments)
+def make(dtype="float64", units=(4, 3), tensor_units=5, **arguments):
+    cell = CorrectedAdam(units, tensor_units, rate=0.1, dtype=dtype, **arguments)
     cell.prepare([keras.Variable(np.zeros(shape)) for shape in SHAPES])
     cell.build_once()
     return randomized(cell, scale=0.4)
@@ -120,11 +123,12 @@ def gradients(count, seed=0):
 
 @pytest.mark.parametrize("steps", [None, 4])
 @pytest.mark.parametrize("block", [None, 5])
-def test_equals_the_reference(steps, block, monkeypatch):
+@pytest.mark.parametrize("hidden", [{}, {"units": (), "tensor_units": None}])
+def test_equals_the_reference(steps, block, hidden, monkeypatch):
     """Six steps, two of them beyond the end; in blocks that cut tensors, too."""
     if block:
         monkeypatch.setattr(corrected_adam, "BLOCK", block)
-    cell = make(steps=steps)
+    cell = make(steps=steps, **hidden)
     reference = Reference(cell, steps or 0)
     expected = np.random.default_rng(1).normal(size=SIZE)
     theta = tf.constant(expected)
@@ -217,7 +221,6 @@ def test_without_a_gradient_a_tensor_keeps_its_state():
 
 def test_refusals():
     for arguments, words in (
-        ({"units": ()}, "units must not be empty"),
         ({"units": (3, 0)}, "units must be a positive integer"),
         ({"rate": 0}, "rate must be positive"),
         ({"steps": 0}, "steps must be a positive integer"),
