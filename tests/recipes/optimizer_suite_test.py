@@ -14,7 +14,7 @@ from tests.optimizers.courses_test import line_task
 @pytest.fixture
 def suite(tmp_path, monkeypatch, eagerly):
     """Function `(cell)`: results, and the names of the optimizers that had to run for them."""
-    recipe = recipes.recipe("corrected_adam", suite=True, suite_runs=2, suite_steps=(2, 4))
+    recipe = recipes.recipe("corrected_adam", suite=True, suite_runs=2, suite_steps=(3, 5))
     tasks, ran, told = {"one": line_task(), "other": line_task()}, [], []
     names = ("Adam", "Adam, cosine", "Adam, default")
     few = {name: courses.BASELINES[name] for name in names}
@@ -56,9 +56,9 @@ def test_rows_and_what_is_kept(suite, tmp_path):
         if tuned:
             assert row["grid"][f"{row['learning_rate']:g}"] == min(row["grid"].values())
         losses[row["optimizer"], row["steps"]] = row["training_loss"]
-    for steps in (2, 4):
+    for steps in (3, 5):
         assert losses[optimizer_suite.LEARNED, steps] != losses[optimizer_suite.NO_STEPS, steps]
-    assert "one: 2 steps" in told and "Failures: " in told and (tmp_path / "suite.png").exists()
+    assert "one: 3 steps" in told and "Failures: " in told and (tmp_path / "suite.png").exists()
 
     again, ran, _ = suite(make_cell())
     assert ran == [] and again == found
