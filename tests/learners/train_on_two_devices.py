@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras import LSTMMetaLearner, PrototypicalNetwork, Reptile, networks
+from meta_keras import LSTMMetaLearner, PrototypicalNetwork, Reptile
 from meta_keras.layers import GradientDescentCell
 
 
@@ -20,6 +20,17 @@ def make_reptile(network):  # its training step is its own
 
 def make_prototypical(network):  # its moving statistics are updated on every device
     return PrototypicalNetwork(network)
+
+
+def make_network():
+    layers = [
+        keras.layers.Conv2D(2, 3, strides=2),
+        keras.layers.BatchNormalization(),
+        keras.layers.ReLU(),
+        keras.layers.Flatten(),
+        keras.layers.Dense(3),
+    ]
+    return keras.Sequential([keras.Input((16, 16, 1)), *layers])
 
 
 def make_episodes():
@@ -36,7 +47,7 @@ def make_episodes():
 def train(make, scope, episodes):
     keras.utils.set_random_seed(0)
     with scope:
-        learner = make(networks.conv4(3, (16, 16, 1), filters=2))
+        learner = make(make_network())
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         learner.compile(keras.optimizers.SGD(0.1), loss, metrics=["accuracy"])
     before = [variable.numpy() for variable in learner.trainable_variables]
