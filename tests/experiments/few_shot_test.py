@@ -23,7 +23,7 @@ TINY = [
     "--test_episodes=6",
 ]
 WHOLE = [*TINY, "--episodes=60"]
-# For what shows in the first update already.
+# For what shows in the first updates already; of the flags that are given twice the last counts.
 SHORT = ["--validation_interval=4", "--validation_episodes=2", "--episodes=4", "--test_episodes=2"]
 
 
@@ -141,8 +141,14 @@ def test_finished_run_only_evaluates_again(copy, run, capsys):
 
 
 def test_jit_compile_really_compiles(data, call, tmp_path):
-    """Of a learner that is compiled soon: one plain step of first order, two classes."""
-    learner = ["--method=fomaml", "--inner_steps=1", "--test_inner_steps=1", "--nway=2"]
+    """Of a learner that is compiled soon: a plain step of first order, two classes, one episode."""
+    learner = [
+        "--meta_batch=1",
+        "--method=fomaml",
+        "--inner_steps=1",
+        "--test_inner_steps=1",
+        "--nway=2",
+    ]
     flags = [*TINY, *SHORT, *learner, *data, f"--logdir={tmp_path / 'run'}", "--jit_compile"]
     done = call("few_shot", *flags)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -181,7 +187,7 @@ def test_damaged_checkpoint(finished, copy, refuse):
 
 def test_diverging_run_stops_and_keeps_the_last_good_weights(data, fail, tmp_path):
     folder = tmp_path / "run"
-    flags = [*WHOLE, *data, "--learning_rate=1e38", "--clip_norm=1e30"]
+    flags = [*WHOLE, *data, "--meta_batch=1", "--learning_rate=1e38", "--clip_norm=1e30"]
     message = fail("few_shot", *flags, f"--logdir={folder}")
     assert "NonFiniteLoss" in message
     assert "at update" in message
