@@ -33,15 +33,15 @@ def make_network():
     return keras.Sequential([keras.Input((16, 16, 1)), *layers])
 
 
-def make_episodes(count):
+def make_episodes():
     rng = np.random.default_rng(0)
-    labels = np.tile(np.arange(3, dtype="int32"), (count, 1))
+    labels = np.tile(np.arange(3, dtype="int32"), (4, 1))
     x = {
-        "support_images": rng.uniform(size=(count, 3, 16, 16, 1)).astype("float32"),
+        "support_images": rng.uniform(size=(4, 3, 16, 16, 1)).astype("float32"),
         "support_labels": labels,
-        "query_images": rng.uniform(size=(count, 3, 16, 16, 1)).astype("float32"),
+        "query_images": rng.uniform(size=(4, 3, 16, 16, 1)).astype("float32"),
     }
-    return tf.data.Dataset.from_tensor_slices((x, labels)).batch(count)
+    return tf.data.Dataset.from_tensor_slices((x, labels)).batch(4)
 
 
 def train(make, scope, episodes):
@@ -60,11 +60,10 @@ if __name__ == "__main__":
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
+    episodes = make_episodes()
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
-    # Graphs of the first are made slowly: for it an episode a device.
-    for make, count in ((make_lstm, 2), (make_reptile, 4), (make_prototypical, 4)):
-        episodes = make_episodes(count)
+    for make in (make_lstm, make_reptile, make_prototypical):
         losses, moves = train(make, strategy.scope(), episodes)
         expected_losses, expected_moves = train(make, contextlib.nullcontext(), episodes)
         np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
