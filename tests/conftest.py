@@ -1,6 +1,7 @@
 """What several tests share: tiny networks, tiny episodes, and the papers' equations in NumPy."""
 
 import fcntl
+import gc
 import hashlib
 import importlib.metadata
 import os
@@ -20,6 +21,12 @@ from meta_keras.training import runtime
 # What this process's TensorFlow started with: importing a program may add to it.
 ENVIRONMENT = dict(os.environ)
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_finish():
+    """What the imports have left stays, and need not be searched for garbage again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

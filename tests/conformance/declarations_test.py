@@ -75,7 +75,7 @@ def test_another_inner_loss(row, make_learner, make_batch, compiled, values):
 
 def test_a_frozen_layer_stays_as_it_is(row, make_learner, make_batch, compiled, values):
     """Frozen after the learner was made; by a cell with something for each weight: refused."""
-    x, y = make_batch(2)
+    x, y = make_batch()
     learner = make_learner()
     layer = learner.network.layers[1]
     layer.trainable = False

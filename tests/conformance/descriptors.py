@@ -100,6 +100,13 @@ class Descriptor:
         return [x[name][episode] for name in names]
 
 
+def with_one_step(learner):
+    """The learner, with one step if it takes steps: a graph of it is made sooner."""
+    if learner.num_classes is not None:
+        learner.inner_steps, learner.test_inner_steps = 1, None
+    return learner
+
+
 def _variable_dtype(dtype):
     return keras.DTypePolicy(dtype).variable_dtype
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.conformance.descriptors import with_one_step
+
 
 def _logits(learner, x, training=False):
     """The learner's logits; what training does to moving statistics is undone."""
@@ -16,18 +18,18 @@ def _logits(learner, x, training=False):
 
 @pytest.mark.parametrize("training", [False, True])
 def test_episodes_of_a_batch_are_independent(make_learner, make_batch, training):
-    x, _ = make_batch(3, "float64")
+    x, _ = make_batch(2, "float64")
     learner = make_learner("float64")
     together = _logits(learner, x, training)
-    for k in range(3):
+    for k in range(2):
         alone = _logits(learner, {name: value[[k]] for name, value in x.items()}, training)
         np.testing.assert_allclose(alone[0], together[k], rtol=1e-9, atol=1e-11)
     changed = {name: value.copy() for name, value in x.items()}
-    for name, value in make_batch(3, "float64", seed=1)[0].items():
-        changed[name][1] = value[1]
+    for name, value in make_batch(2, "float64", seed=1)[0].items():
+        changed[name][0] = value[0]
     logits = _logits(learner, changed, training)
-    np.testing.assert_array_equal(logits[[0, 2]], together[[0, 2]])
-    assert np.abs(logits[1] - together[1]).max() > 1e-3
+    np.testing.assert_array_equal(logits[1], together[1])
+    assert np.abs(logits[0] - together[0]).max() > 1e-3
 
 
 def test_query_pictures_are_seen_as_announced(row, make_learner, make_batch):
@@ -82,7 +84,7 @@ def test_names_of_the_classes_do_not_matter(row, make_learner, make_batch, class
 def test_unknown_batch_size(make_learner, make_batch):
     """As from a dataset, whose last batch is smaller."""
     x, _ = make_batch(3)
-    learner = make_learner()
+    learner = with_one_step(make_learner())
     expected = np.array(learner(x))
     batches = tf.data.Dataset.from_tensor_slices(x).batch(2)
     assert batches.element_spec["query_images"].shape[0] is None

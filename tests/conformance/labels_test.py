@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 
 from meta_keras.learners import BalancedPairsLoss, RelationLoss
+from tests.conformance.descriptors import with_one_step
+from tests.conformance.refusals import assert_refused
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 BAD_LABELS = {
@@ -30,15 +32,14 @@ def learner(row, make_learner):
     return make_learner()
 
 
-@pytest.mark.parametrize("case", BAD_LABELS)
-def test_bad_support_labels(row, learner, make_batch, case):
-    labels, message = BAD_LABELS[case]
+def test_bad_support_labels(row, learner, make_batch):
     x, _ = make_batch()
-    message = f"{type(learner).__name__}: support_labels .*{message}"
-    with pytest.raises(ValueError, match=message):
-        learner.adapt(x["support_images"][0], labels)
-    with pytest.raises(ValueError, match=message):
-        learner({**x, "support_labels": labels[None]})
+    images = x["support_images"][0]
+    for case, (labels, message) in BAD_LABELS.items():
+        message = f"{type(learner).__name__}: support_labels .*{message}"
+        assert_refused(f"{case}, in adapt", message, learner.adapt, images, labels)
+        batch = {**x, "support_labels": labels[None]}
+        assert_refused(f"{case}, in a call", message, learner, batch)
 
 
 def test_more_classes_than_the_learner_tells_apart(row, learner, make_batch):
@@ -54,11 +55,16 @@ def test_more_classes_than_the_learner_tells_apart(row, learner, make_batch):
 
 
 def test_every_integer_type(row, learner, make_batch):
+    """All become int32 at the door; of two of them what the learner says is looked at too."""
     x, _ = make_batch()
     expected = np.array(learner(x))
     for dtype in INTEGERS:
         labels = x["support_labels"].astype(dtype)
-        np.testing.assert_array_equal(learner({**x, "support_labels": labels}), expected)
+        checked = learner.checked_inputs({**x, "support_labels": labels})["support_labels"]
+        assert checked.dtype == tf.int32
+        np.testing.assert_array_equal(checked, x["support_labels"])
+        if dtype in ("int8", "uint64"):
+            np.testing.assert_array_equal(learner({**x, "support_labels": labels}), expected)
     for labels in (x["support_labels"][0].tolist(), tf.constant(x["support_labels"][0], tf.uint8)):
         logits = learner.adapt(x["support_images"][0], labels)(x["query_images"][0])
         np.testing.assert_allclose(logits, expected[0], rtol=1e-4, atol=1e-4)
@@ -118,7 +124,7 @@ def test_pictures_in_a_graph(row, make_learner, make_batch, compiled):
     """In one that knows the shapes, and in one that does not know them."""
     row.has_a_loop()
     x, y = make_batch(2)
-    learner = compiled(make_learner(), run_eagerly=False)
+    learner = compiled(with_one_step(make_learner()), run_eagerly=False)
     with pytest.raises(ValueError, match=r"query_images must be of the shape \[B, n, 6, 6, 1\]"):
         learner.fit({**x, "query_images": x["query_images"].repeat(2, -1)}, y, verbose=0)
     if row.num_classes is None:
@@ -159,7 +165,9 @@ def test_bad_query_labels(row, make_learner, make_batch, compiled, values):
         (y[:, :-1], r"each of the 6 query_images.*\(5,\)"),
     ):
         with pytest.raises(ValueError, match=f"query labels must .*{message}"):
-            learner.fit(x, bad, verbose=0)
+            learner.train_on_batch(x, bad)
+    with pytest.raises(ValueError, match=r"query labels must .* got \[1, 2, 3\]"):
+        learner.fit(x, y + 1, verbose=0)
     _assert_untouched(learner, before, values)
 
 
@@ -167,7 +175,7 @@ def test_in_a_graph(row, make_learner, make_batch, compiled, values):
     """The same words, and weights and moving statistics as they were."""
     row.has_a_loop()
     x, y = make_batch(2)
-    learner = compiled(make_learner(), run_eagerly=False)
+    learner = compiled(with_one_step(make_learner()), run_eagerly=False)
     before = values(learner.variables)
     with pytest.raises(ValueError, match=r"query labels must be .*0 to N-1, got \[1, 2, 3\]\.$"):
         learner.fit(x, y + 1, verbose=0)

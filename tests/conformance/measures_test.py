@@ -4,10 +4,13 @@ import keras
 import numpy as np
 import pytest
 
+from tests.conformance.refusals import assert_refused
 
-@pytest.mark.parametrize(
-    "loss",
-    [
+
+def test_losses_of_probabilities_are_refused(make_learner):
+    learner = make_learner()
+    message = r"takes probabilities, and the outputs are logits; use .*logits"
+    for loss in (
         "sparse_categorical_crossentropy",
         keras.losses.sparse_categorical_crossentropy,
         keras.losses.SparseCategoricalCrossentropy(),
@@ -16,12 +19,8 @@ import pytest
         "kl_divergence",
         keras.losses.Poisson(),
         keras.losses.Tversky(),
-    ],
-)
-def test_losses_of_probabilities_are_refused(make_learner, loss):
-    message = r"takes probabilities, and the outputs are logits; use .*logits"
-    with pytest.raises(ValueError, match=message):
-        make_learner().compile("adam", loss)
+    ):
+        assert_refused(loss, message, learner.compile, "adam", loss)
 
 
 def test_losses_that_compare_values_need_values(make_learner, make_batch):
@@ -80,7 +79,7 @@ def test_weights_of_classes_are_refused_and_of_samples_obeyed(make_learner, make
         with pytest.raises(ValueError, match="class_weight.*has no meaning"):
             train(x, y, class_weight={0: 2.0})
     alone = {name: part[:1] for name, part in x.items()}
-    expected = learner.evaluate(alone, y[:1], verbose=0)[0]
+    expected = learner.test_on_batch(alone, y[:1])[0]
     weights = np.array([2.0, 0.0])
     assert learner.evaluate(x, y, sample_weight=weights, verbose=0)[0] == pytest.approx(
         expected, rel=1e-5
@@ -88,7 +87,9 @@ def test_weights_of_classes_are_refused_and_of_samples_obeyed(make_learner, make
     message = r"sample_weight must be \[B\].* here \(2,\) or \(2, 6\)"
     for wrong in (np.ones((2, 5)), np.ones((2, 6, 3)), np.ones((2, 1))):
         with pytest.raises(ValueError, match=message):
-            learner.evaluate(x, y, sample_weight=wrong, verbose=0)
+            learner.test_on_batch(x, y, sample_weight=wrong)
+    with pytest.raises(ValueError, match=message):
+        learner.evaluate(x, y, sample_weight=wrong, verbose=0)
     weights = np.zeros(y.shape)
     weights[0] = 2.0
     assert learner.evaluate(x, y, sample_weight=weights, verbose=0)[0] == pytest.approx(

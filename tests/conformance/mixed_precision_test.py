@@ -17,7 +17,7 @@ def policy(request):
 
 
 def test_close_to_single_precision(policy, make_learner, make_batch):
-    x, _ = make_batch(2)
+    x, _ = make_batch()
     learner = make_learner(policy)
     assert {variable.dtype for variable in learner.trainable_variables} == {"float32"}
     assert learner.compute_dtype == "float32"
@@ -38,7 +38,7 @@ def test_made_without_a_dtype_it_is_in_single_precision(policy, make_learner, ma
 def test_training_saving_and_adapting(
     policy, row, make_learner, make_batch, compiled, values, tmp_path
 ):
-    x, y = make_batch(2)
+    x, y = make_batch()
     learner = compiled(make_learner(policy))
     before = values(learner.trainable_variables)
     for _ in range(2):  # The first step of a dynamic loss scale may be skipped.

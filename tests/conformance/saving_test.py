@@ -18,7 +18,7 @@ def assert_same(some, others):
 
 def test_save_load_and_go_on(make_learner, make_batch, compiled, values, tmp_path):
     """Bit for bit, optimizer and moving statistics included."""
-    x, y = make_batch(2)
+    x, y = make_batch()
     learner = compiled(make_learner())
     for _ in range(2):
         learner.train_on_batch(x, y)
@@ -49,7 +49,7 @@ def test_configuration_makes_the_same_learner_any_number_of_times(make_learner):
 
 def test_preset(row, make_learner, make_batch, tmp_path):
     """Here in double precision, which is kept as well."""
-    x, _ = make_batch(2, "float64")
+    x, _ = make_batch(dtype="float64")
     learner = make_learner("float64")
     learner.save_to_preset(tmp_path / "mine", {"nway": 3})
     assert preset_card(tmp_path / "mine") == {"method": row.method, "nway": 3}

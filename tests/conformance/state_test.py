@@ -10,7 +10,7 @@ def _assert_same(some, others):
 
 
 def test_looking_changes_nothing(row, make_learner, make_batch, compiled, values):
-    x, y = make_batch(2)
+    x, y = make_batch()
     learner = compiled(make_learner())
     before = values(learner.variables)
     learner(x)
@@ -58,7 +58,7 @@ def test_order_of_calls_does_not_matter(row, make_learner, make_batch, compiled)
 
 def test_the_same_twice(make_learner, make_batch, compiled, values):
     """Nothing is left to chance in training, once the initial weights are there."""
-    x, y = make_batch(2)
+    x, y = make_batch()
     keras.utils.set_random_seed(1)
     one = compiled(make_learner())
     other = compiled(type(one).from_config(one.get_config()))

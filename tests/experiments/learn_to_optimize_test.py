@@ -130,18 +130,13 @@ def test_tensorboard(finished):
     }
 
 
-def test_preset_is_tested_without_training(succeed, tmp_path):
-    output = succeed(
-        "learn_to_optimize",
-        "--eval_only",
-        "--preset=quadratic",
-        "--steps=20",
-        "--test_steps=20",
-        "--validation_runs=2",
-        "--test_runs=3",
-        f"--logdir={tmp_path / 'run'}",
-    )
-    assert "updates/s" not in output
+def test_preset_is_tested_without_training(plain_runtime, monkeypatch, tmp_path, capsys):
+    """In this process, beside one baseline."""
+    monkeypatch.setattr(baselines, "BASELINES", {"SGD": GradientDescentCell})
+    arguments = ["--eval_only", "--preset=quadratic", "--steps=20", "--test_steps=20"]
+    arguments += ["--validation_runs=2", "--test_runs=3", f"--logdir={tmp_path / 'run'}"]
+    learn_to_optimize.main(program.parse(learn_to_optimize.define_flags, arguments))
+    assert "updates/s" not in capsys.readouterr().out
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert (results["preset"], results["train_optimizations"]) == ("quadratic", 0)
     final = {name: row["final_loss_mean"] for name, row in results["optimizers"].items()}

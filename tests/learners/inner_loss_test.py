@@ -221,8 +221,8 @@ def test_sinusoids_are_learned(method):
     learner = method(networks.dense_network(1), inner_steps=steps, inner_loss=MSE(), **cell)
     optimizer = keras.optimizers.Adam(3e-3 if method is Reptile else 1e-2)
     learner.compile(optimizer, "mse", jit_compile=False)
-    learner.fit(sinusoids(seed=0, count=4000, meta_batch=5), verbose=0)
-    test = sinusoids(nquery=50, seed=1, count=50, meta_batch=10)
+    learner.fit(sinusoids(seed=0, count=2000, meta_batch=5), verbose=0)
+    test = sinusoids(nquery=50, seed=1, count=50, meta_batch=2)
     error = learner.evaluate(test, verbose=0)
     unadapted = np.mean(
         [np.mean((learner.network(x["query_images"].reshape(-1, 1)) - y.reshape(-1, 1)) ** 2)

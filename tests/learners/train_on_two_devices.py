@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras import LearnedOptimizer, LSTMMetaLearner, PrototypicalNetwork, Reptile, networks
+from meta_keras import LearnedOptimizer, LSTMMetaLearner, PrototypicalNetwork, Reptile
 from meta_keras.layers import CorrectedAdam, GradientDescentCell
 
 
@@ -24,6 +24,17 @@ def make_prototypical(network):  # its moving statistics are updated on every de
 
 def make_optimizer():
     return LearnedOptimizer(CorrectedAdam(rate=0.01, steps=8), weight_decay=1e-3)
+
+
+def make_network():
+    layers = [
+        keras.layers.Conv2D(2, 3, strides=2),
+        keras.layers.BatchNormalization(),
+        keras.layers.ReLU(),
+        keras.layers.Flatten(),
+        keras.layers.Dense(3),
+    ]
+    return keras.Sequential([keras.Input((16, 16, 1)), *layers])
 
 
 def make_episodes():
@@ -47,7 +58,7 @@ def train(make, scope, episodes):
             episodes = episodes.unbatch().map(lambda x, y: (x["query_images"], y)).unbatch()
             episodes = episodes.batch(6)
         else:
-            learner = make(networks.conv4(3, (16, 16, 1), filters=2))
+            learner = make(make_network())
             optimizer = keras.optimizers.SGD(0.1)
         learner.compile(optimizer, loss, metrics=["accuracy"])
     before = [variable.numpy() for variable in learner.trainable_variables]

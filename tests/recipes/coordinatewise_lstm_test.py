@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from meta_keras import problems, recipes
-from meta_keras.layers import AdamCell, GradientDescentCell
+from meta_keras.layers import GradientDescentCell
 from meta_keras.optimizers import baselines
 from meta_keras.recipes import optimizer_run
 
@@ -136,7 +136,7 @@ def test_transfer_set_of_mnist(plain_runtime, omniglot_dir, tmp_path, monkeypatc
         "two hidden layers": (16330, 100),
         "ReLU": (15910, 100),
     }
-    shorter = {name: (whole[name][0], 4) for name in ("two hidden layers", "ReLU")}
+    shorter = {name: (whole[name][0], 2) for name in ("two hidden layers", "ReLU")}
     monkeypatch.setattr(optimizer_run, "mnist_transfer_set", lambda data_dir: shorter)
     tuned = baselines.tuned_baselines
 
@@ -144,7 +144,7 @@ def test_transfer_set_of_mnist(plain_runtime, omniglot_dir, tmp_path, monkeypatc
         return tuned(*arguments[:4], rates=[0.1, 1.0])
 
     monkeypatch.setattr(baselines, "tuned_baselines", two_rates_instead_of_thirteen)
-    monkeypatch.setattr(baselines, "BASELINES", {"SGD": GradientDescentCell, "Adam": AdamCell})
+    monkeypatch.setattr(baselines, "BASELINES", {"SGD": GradientDescentCell})
     keras.utils.set_random_seed(0)
     recipe = recipes.recipe(
         "coordinatewise_lstm", **TINY, problem="mnist", generalize=True, generalize_runs=2,
@@ -153,7 +153,7 @@ def test_transfer_set_of_mnist(plain_runtime, omniglot_dir, tmp_path, monkeypatc
     found = recipe.fit(tmp_path / "run")["generalization"]
     assert list(found) == ["two hidden layers", "ReLU"]
     for result in found.values():
-        assert (result["steps"], result["runs"]) == (4, 2)
-        assert list(result["optimizers"]) == ["learned", "SGD", "Adam"]
+        assert (result["steps"], result["runs"]) == (2, 2)
+        assert list(result["optimizers"]) == ["learned", "SGD"]
     assert capsys.readouterr().out.count("Not trained for: ") == 2
     assert (tmp_path / "run" / "generalization.png").read_bytes()[:4] == b"\x89PNG"

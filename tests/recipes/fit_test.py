@@ -16,7 +16,7 @@ TINY = {
     "nquery": 1,
     "test_nquery": 1,
     "meta_batch": 1,
-    "episodes": 4,
+    "episodes": 2,
     "validation_interval": 2,
     "validation_episodes": 2,
     "test_episodes": 2,
@@ -48,7 +48,7 @@ def test_trains_and_becomes_a_preset(make, tmp_path, name):
     folder = tmp_path / "run"
     first = make(name).fit(folder, verbose=False)
     assert first == json.loads((folder / "results.json").read_text())
-    assert (first["method"], first["train_episodes"]) == (name, 4)
+    assert (first["method"], first["train_episodes"]) == (name, 2)
     assert 0 <= first["test_accuracy"] <= 1
     trained = keras.models.load_model(folder / "best.keras", compile=False)
     assert trained.method == name
@@ -74,7 +74,7 @@ def test_a_metric_serves_any_number_of_classes_and_shots(make, tmp_path):
 @pytest.mark.parametrize("name", ["reptile", "prototypical", "zero_shot"])
 def test_interrupted_run_ends_with_the_same_weights(make, tmp_path, monkeypatch, name):
     """Moving statistics included, which a resumed run finds in its checkpoint."""
-    recipe = make(name)
+    recipe = make(name, validation_interval=1)
     recipe.fit(tmp_path / "whole", verbose=False)
     begin = Progress.on_epoch_begin
 
@@ -88,7 +88,7 @@ def test_interrupted_run_ends_with_the_same_weights(make, tmp_path, monkeypatch,
         with pytest.raises(KeyboardInterrupt):
             recipe.fit(tmp_path / "parts")
     assert not (tmp_path / "parts" / "results.json").exists()
-    make(name).fit(tmp_path / "parts", verbose=False)
+    make(name, validation_interval=1).fit(tmp_path / "parts", verbose=False)
     whole, parts = (
         keras.models.load_model(tmp_path / part / "checkpoints" / "000002" / "learner.keras")
         for part in ("whole", "parts")

@@ -13,11 +13,11 @@ from meta_keras.layers import GradientDescentCell
 from meta_keras.recipes.sinusoid import METHODS, errors_after_steps
 
 SHORT = {
-    "episodes": 20,
-    "meta_batch": 5,
-    "validation_interval": 10,
-    "validation_episodes": 5,
-    "test_episodes": 4,
+    "episodes": 8,
+    "meta_batch": 2,
+    "validation_interval": 4,
+    "validation_episodes": 2,
+    "test_episodes": 2,
     "test_steps": 2,
 }
 
