@@ -22,7 +22,7 @@ TINY = [
     "--validation_episodes=4",
     "--test_episodes=6",
 ]
-WHOLE = [*TINY, "--episodes=60"]
+WHOLE = [*TINY, "--inner_steps=1", "--episodes=60"]
 # For what shows in the first updates already; of the flags that are given twice the last counts.
 SHORT = ["--validation_interval=4", "--validation_episodes=2", "--episodes=4", "--test_episodes=2"]
 
