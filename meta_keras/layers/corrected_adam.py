@@ -56,7 +56,7 @@ class CorrectedAdam(Cell):
         (a, b, e) = net(what is known of the tensor)
         d = m_.9 / s + w x + mlp(x, e),    x: what is known of the coordinate
         theta_t = theta_{t-1} - rate h(t) exp(a + l_{t-1}) d,    l_t = l_{t-1} + (b - l_{t-1}) / 50
-        h(t) = 1 - (t - 1) / N;  1 where N is not known
+        h(t) = 1 - (t - 1) / N;  1 / sqrt(1 + (t - 1) / 100) where N is not known
 
     m_.9 / s is Adam's direction: untrained this is Adam whose rate goes down in a straight line.
     `net` sees of a tensor the time and the length of the run (`time_features`), the shape
@@ -76,7 +76,7 @@ class CorrectedAdam(Cell):
         tensor_units: width of the hidden layer of `net`; None, the default: without, so that rates
             are products of powers.
         rate: rate to begin with.
-        steps: N, the steps of a whole run; None if that is not known, without decay.
+        steps: N, the steps of a whole run; None if that is not known.
         shapes: list of the variables' shapes: what `prepare` finds out, for loading; by default all
             coordinates are one vector.
 

@@ -62,7 +62,14 @@ def time_features(step, horizon):
 
 
 def decay(step, horizon):
-    """What is left of the run, 1 - (t - 1) / N, but 1 / N at least; 1 where N is not known."""
+    """How rates go down of themselves.
+
+        1 - (t - 1) / N, but 1 / N at least;  1 / sqrt(1 + (t - 1) / 100) where N is not known
+
+    Args:
+        step: float scalar t, 1 at the first step.
+        horizon: float scalar N, 0 if it is not known.
+    """
     length = tf.maximum(horizon, 1.0)
     left = tf.maximum(1.0 - (step - 1.0) / length, 1.0 / length)
-    return tf.where(horizon > 0, left, tf.ones_like(left))
+    return tf.where(horizon > 0, left, tf.math.rsqrt(1.0 + (step - 1.0) / 100.0))

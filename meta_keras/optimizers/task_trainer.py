@@ -261,7 +261,8 @@ class TaskSetTrainer(keras.Model):
         )
 
     def _test_task(self, number, task, data):
-        curve = loss_curve(self.cell, task, data["seed"][0], self.horizon, self.horizon)
+        told = data["told"][0] * self.horizon
+        curve = loss_curve(self.cell, task, data["seed"][0], self.horizon, told)
         curve /= curve[0]
         end = tf.reduce_mean(curve[-max(1, self.horizon // 10) :])
         end = tf.where(tf.math.is_finite(end), tf.minimum(end, WORST), WORST)

@@ -70,7 +70,11 @@ def task_validation(tasks, seeds):
         seeds: the optimizations of every task, a list or range of ints.
 
     Returns:
-        A `tf.data.Dataset` of dicts of int64 `[1]`: `task` and `seed`.
+        A `tf.data.Dataset` of dicts of int64 `[1]`: `task`, `seed`, and `told`, whether the
+        optimizer is told the length of the run: of every seed once, and once not.
     """
-    rows = np.array([(task, seed) for task in range(tasks) for seed in seeds], np.int64)
-    return tf.data.Dataset.from_tensor_slices({"task": rows[:, :1], "seed": rows[:, 1:]})
+    rows = [(task, seed, told) for task in range(tasks) for seed in seeds for told in (1, 0)]
+    names, columns = ("task", "seed", "told"), np.array(rows, np.int64)
+    return tf.data.Dataset.from_tensor_slices(
+        {name: columns[:, [n]] for n, name in enumerate(names)}
+    )

@@ -37,14 +37,20 @@ class GeneralOptimizer(Settings):
     manual_dir: str | None = setting(
         None, "Folder with Omniglot's official zip files, for `suite`.", decides=False
     )
-    updates: int = setting(300, "Updates of the optimizer's weights.", at_least=1)
+    updates: int = setting(200, "Updates of the optimizer's weights.", at_least=1)
     tasks_per_update: int = setting(
         13, "Optimizations, each of the next task in turn, of which an update is made.", at_least=1
     )
     horizons: tuple[int, ...] = setting(
-        (60, 600),
+        (60, 1000),
         "Steps of an optimization: the shortest and the longest; between them its logarithm is "
         "drawn uniformly.",
+    )
+    unknown: float = setting(
+        0.3,
+        "Share of optimizations whose length the optimizer is not told.",
+        at_least=0,
+        at_most=1,
     )
     gradient: str = setting(
         "pes",
@@ -67,9 +73,12 @@ class GeneralOptimizer(Settings):
     learning_rate: float = setting(0.02, "Adam's first rate; cosine decay to 0.", above=0)
     validation_interval: int = setting(20, "Updates between validations.", at_least=1)
     validation_runs: int = setting(
-        2, "Optimizations of every validation task in a validation.", at_least=2
+        2,
+        "Optimizations of every validation task in a validation, each with and without knowing "
+        "its length.",
+        at_least=2,
     )
-    validation_steps: int = setting(300, "Steps of each of them.", at_least=1)
+    validation_steps: int = setting(500, "Steps of each of them.", at_least=1)
     suite: bool = setting(
         False,
         "Test on networks and data of other kinds than the training's, beside tuned optimizers of "
@@ -86,7 +95,7 @@ class GeneralOptimizer(Settings):
     def check(self):
         if len(self.horizons) != 2 or self.horizons[0] > self.horizons[1]:
             raise SettingError(
-                "`horizons` must be the shortest and the longest, such as 60,600, not "
+                "`horizons` must be the shortest and the longest, such as 60,1000, not "
                 f"{','.join(map(str, self.horizons))}."
             )
         if self.unroll_steps is None and self.gradient != "pes":
@@ -168,7 +177,13 @@ class GeneralOptimizer(Settings):
             every = self.updates * self.tasks_per_update
             count = every if count is None else count
             return task_truncations(
-                len(training), count, self.horizons, self.unroll_steps, self.seed, start
+                len(training),
+                count,
+                self.horizons,
+                self.unroll_steps,
+                self.seed,
+                start,
+                self.unknown,
             )
         if part != "validation":
             raise SettingError(f"part={part} must be one of train, validation.")

@@ -102,7 +102,7 @@ class Reference:
             for layer in range(self.layers):
                 x = x @ w[f"kernel_{layer}"] + w[f"bias_{layer}"] + (out[2:] if layer == 0 else 0)
                 x = np.maximum(x, 0)
-            left = max(1 - (t - 1) / n, 1 / n) if n else 1.0
+            left = max(1 - (t - 1) / n, 1 / n) if n else (1 + (t - 1) / 100) ** -0.5
             rate = self.rate * left * np.exp(out[0] + self.logarithms[k])
             corrections = straight + (x @ w["output_kernel"] if self.layers else 0)
             after[part] = theta[part] - rate * (u + corrections)

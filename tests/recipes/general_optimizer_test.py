@@ -99,7 +99,7 @@ def test_a_preset_is_tested_beside_others(make, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "fit", "words"),
     [
-        ({"horizons": (9,)}, {}, "horizons.*60,600, not 9"),
+        ({"horizons": (9,)}, {}, "horizons.*60,1000, not 9"),
         ({"horizons": (9, 8)}, {}, "the shortest and the longest"),
         ({"gradient": "backpropagation"}, {}, "needs `unroll_steps`"),
         ({"unroll_steps": 3}, {}, "unroll_steps=3 must be at most the shortest"),
