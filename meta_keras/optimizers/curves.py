@@ -70,6 +70,7 @@ def loss_curves(cell, problem, seeds, steps, learning_rates=None):
     dtype = cell.compute_dtype
 
     @tf.function(
+        autograph=False,
         input_signature=[tf.TensorSpec([], tf.int64), tf.TensorSpec([], dtype)],
     )
     def curve(seed, rate):

@@ -72,6 +72,8 @@ def _results(recipe, state, logdir):
 def _save(cell, folder, results, recipe):
     names = ("method", "problem", "train_updates", "best_update", "seed", "suite", "versions")
     card = {name: results[name] for name in names} | {"flags": recipe.values(decides=True)}
+    if card["suite"]:
+        card["suite"] = {name: card["suite"][name] for name in ("steps", "runs", "summary")}
     with files.replacing(folder / "optimizer") as part:
         LearnedOptimizer(cell).save_to_preset(part, card)
 

@@ -21,6 +21,18 @@ def test_curves_of_several_rates_are_those_of_each():
     assert np.abs(together[0] - together[1]).max() > 0.1
 
 
+def test_no_warning_of_a_conversion(capfd):
+    """Of `Cell.prepare`, say, which has no body that could be converted."""
+
+    class Prepared(Quadratic):
+        def __init__(self):
+            super().__init__(dimensions=2, batch=1)
+            self.variables = [tf.TensorSpec([2])]
+
+    loss_curves(GradientDescentCell(0.05), Prepared(), [5], steps=2)
+    assert "AutoGraph" not in "".join(capfd.readouterr())
+
+
 def test_loss_curves_of_gradient_descent():
     problem = Quadratic(dimensions=2, batch=1)
     curve = loss_curves(GradientDescentCell(0.05), problem, [5], steps=6)[0]
