@@ -21,7 +21,7 @@ def test_curves_of_several_rates_are_those_of_each():
     assert np.abs(together[0] - together[1]).max() > 0.1
 
 
-def test_no_warning_of_a_conversion(capfd):
+def test_no_warning_of_a_conversion(caplog):
     """Of `Cell.prepare`, say, which has no body that could be converted."""
 
     class Prepared(Quadratic):
@@ -30,7 +30,7 @@ def test_no_warning_of_a_conversion(capfd):
             self.variables = [tf.TensorSpec([2])]
 
     loss_curves(GradientDescentCell(0.05), Prepared(), [5], steps=2)
-    assert "AutoGraph" not in "".join(capfd.readouterr())
+    assert "AutoGraph" not in caplog.text
 
 
 def test_loss_curves_of_gradient_descent():
