@@ -45,8 +45,14 @@ def _setting(attribute):
             default += f"; {case} `{value}`"
     text = ast.literal_eval(positional[1])
     if "choices" in named and named["choices"].startswith("["):
-        text += f" One of {', '.join(f'`{c}`' for c in ast.literal_eval(named['choices']))}."
+        choices = [_choice(node) for node in ast.parse(named["choices"]).body[0].value.elts]
+        text += f" One of {', '.join(choices)}."
     return f"| `{name}` | {default} | {text.replace('|', '&#124;')} |"
+
+
+def _choice(node):
+    """A choice in words; those of a constant that is joined in are named by the help before."""
+    return "those above" if isinstance(node, ast.Starred) else f"`{ast.literal_eval(node)}`"
 
 
 def _by_case(value):

@@ -39,9 +39,9 @@ class HeldOutTask(NamedTuple):
 
 
 def held_out_tasks(data_dir=None, manual_dir=None):
-    """Twelve tasks of which none is among `training_tasks` or `validation_tasks`.
+    """Thirteen tasks of which none is among `training_tasks` or `validation_tasks`.
 
-    Pictures have all their pixels, where the training had means of 2x2 or 4x4; Omniglot, tables,
+    Pictures have all their pixels, where the training had means of 2x2 or 4x4; of Omniglot, tables,
     sequences, residual networks, recurrence and attention it had none.
 
     Args:
