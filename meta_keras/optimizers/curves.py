@@ -16,7 +16,7 @@ def loss_curve(cell, problem, seed, steps, horizon=None):
         cell: any built `Cell` whose state has the same structure and shapes after every step.
         problem: a `Problem`.
         seed: int64 scalar tensor, the optimization.
-        steps: number of steps, a Python int.
+        steps: number of steps, a Python int or an int64 scalar tensor.
         horizon: the length of the run that the cell is told; None: nothing.
 
     Returns:
@@ -34,7 +34,8 @@ def loss_curve(cell, problem, seed, steps, horizon=None):
     if problem.variables is not None:
         cell.prepare(problem.variables)
     parameters = tf.cast(problem.initial_parameters(seed), cell.compute_dtype)
-    losses = tf.TensorArray(parameters.dtype, steps + 1)
+    count = tf.cast(steps, tf.int32)
+    losses = tf.TensorArray(parameters.dtype, count + 1)
     state = cell.initial_state(parameters)
     if horizon is not None:
         state = cell.for_horizon(state, horizon)
@@ -43,8 +44,8 @@ def loss_curve(cell, problem, seed, steps, horizon=None):
         one_step,
         (tf.constant(0, tf.int64), parameters, state, losses),
     )
-    last = problem.loss(parameters, seed, tf.constant(steps, tf.int64))
-    return tf.reshape(losses.write(steps, last).stack(), [steps + 1])
+    last = problem.loss(parameters, seed, tf.cast(steps, tf.int64))
+    return tf.reshape(losses.write(count, last).stack(), [steps + 1])
 
 
 def loss_curves(cell, problem, seeds, steps, learning_rates=None):

@@ -69,7 +69,6 @@ class TaskSetTrainer(keras.Model):
         deviation: sigma, for `"pes"`.
         pairs: n, pairs of particles, for `"pes"`.
         validation_tasks: dict likewise; `tasks` by default. Not saved either.
-        horizon: steps of an optimization in validation.
         shapes: see `shapes_of`; of the tasks by default.
 
     Raises:
@@ -83,7 +82,6 @@ class TaskSetTrainer(keras.Model):
     gradient = Part(one_of(tuple(ESTIMATORS)))
     deviation = Argument(positive)
     pairs = Part(positive_integer())
-    horizon = Argument(positive_integer())
     tasks = Argument(_tasks)
     validation_tasks = Argument()
 
@@ -97,7 +95,6 @@ class TaskSetTrainer(keras.Model):
         deviation=0.01,
         pairs=2,
         validation_tasks=None,
-        horizon=200,
         shapes=None,
         dtype=None,
         **kwargs,
@@ -113,7 +110,6 @@ class TaskSetTrainer(keras.Model):
         self.gradient = gradient
         self.deviation = deviation
         self.pairs = pairs
-        self.horizon = horizon
         self.tasks = tasks
         self.validation_tasks = validation_tasks
         if unroll_steps is None and gradient != "pes":
@@ -261,10 +257,10 @@ class TaskSetTrainer(keras.Model):
         )
 
     def _test_task(self, number, task, data):
-        told = data["told"][0] * self.horizon
-        curve = loss_curve(self.cell, task, data["seed"][0], self.horizon, told)
+        seed, steps, told = (data[key][0] for key in ("seed", "horizon", "told"))
+        curve = loss_curve(self.cell, task, seed, steps, told)
         curve /= curve[0]
-        end = tf.reduce_mean(curve[-max(1, self.horizon // 10) :])
+        end = tf.reduce_mean(curve[-tf.maximum(steps // 10, 1) :])
         end = tf.where(tf.math.is_finite(end), tf.minimum(end, WORST), WORST)
         found = tf.math.log(end + FLOOR)
         for mean in self.loss_mean, self.task_means[number]:
@@ -280,7 +276,6 @@ class TaskSetTrainer(keras.Model):
             "gradient": self.gradient,
             "deviation": self.deviation,
             "pairs": self.pairs,
-            "horizon": self.horizon,
             "shapes": self.shapes,
         }
 

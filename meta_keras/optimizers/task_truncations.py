@@ -62,19 +62,21 @@ def task_truncations(tasks, count, horizons, unroll_steps, seed=0, start=0, unkn
     return tf.data.Dataset.from_tensor_slices(columns)
 
 
-def task_validation(tasks, seeds):
+def task_validation(tasks, seeds, horizons):
     """The data set of fresh optimizations for the validation of a `TaskSetTrainer`.
 
     Args:
         tasks: how many there are.
         seeds: the optimizations of every task, a list or range of ints.
+        horizons: list of their lengths N; the seeds take them in turn.
 
     Returns:
-        A `tf.data.Dataset` of dicts of int64 `[1]`: `task`, `seed`, and `told`, whether the
-        optimizer is told the length of the run: of every seed once, and once not.
+        A `tf.data.Dataset` of dicts of int64 `[1]`: `task`, `seed`, `horizon`, N; and `told`, N or
+        0: of every seed once the one and once the other.
     """
-    rows = [(task, seed, told) for task in range(tasks) for seed in seeds for told in (1, 0)]
-    names, columns = ("task", "seed", "told"), np.array(rows, np.int64)
+    runs = [(seed, horizons[number % len(horizons)]) for number, seed in enumerate(seeds)]
+    rows = [(task, *run, told) for task in range(tasks) for run in runs for told in (run[1], 0)]
+    names, columns = ("task", "seed", "horizon", "told"), np.array(rows, np.int64)
     return tf.data.Dataset.from_tensor_slices(
         {name: columns[:, [n]] for n, name in enumerate(names)}
     )

@@ -37,7 +37,7 @@ class GeneralOptimizer(Settings):
     manual_dir: str | None = setting(
         None, "Folder with Omniglot's official zip files, for `suite`.", decides=False
     )
-    updates: int = setting(200, "Updates of the optimizer's weights.", at_least=1)
+    updates: int = setting(160, "Updates of the optimizer's weights.", at_least=1)
     tasks_per_update: int = setting(
         13, "Optimizations, each of the next task in turn, of which an update is made.", at_least=1
     )
@@ -78,7 +78,7 @@ class GeneralOptimizer(Settings):
         "its length.",
         at_least=2,
     )
-    validation_steps: int = setting(500, "Steps of each of them.", at_least=1)
+    validation_steps: tuple[int, ...] = setting((100, 1000), "Steps of them, in turn.")
     suite: bool = setting(
         False,
         "Test on networks and data of other kinds than the training's, beside tuned optimizers of "
@@ -154,7 +154,6 @@ class GeneralOptimizer(Settings):
             deviation=self.deviation,
             pairs=self.pairs,
             validation_tasks=validation,
-            horizon=self.validation_steps,
         )
 
     def loss(self):
@@ -188,7 +187,7 @@ class GeneralOptimizer(Settings):
         if part != "validation":
             raise SettingError(f"part={part} must be one of train, validation.")
         seeds = baselines.seeds("validation", self.validation_runs if count is None else count)
-        return task_validation(len(validation), seeds)
+        return task_validation(len(validation), seeds, self.validation_steps)
 
     def compiled_learner(self, truncations):
         """A new trainer, ready for a run of so many truncations."""

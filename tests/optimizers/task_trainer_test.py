@@ -158,7 +158,7 @@ def make_trainer(gradient, cell=None, tasks=None):
     keras.utils.set_random_seed(3)
     tasks = tasks or {"small": Bowl(2), "large": Bowl(5)}
     cell = cell or make_cell("float32")
-    trainer = TaskSetTrainer(cell, tasks, unroll_steps=2, gradient=gradient, horizon=6)
+    trainer = TaskSetTrainer(cell, tasks, unroll_steps=2, gradient=gradient)
     trainer.compile(keras.optimizers.Adam(0.01))
     return trainer
 
@@ -212,15 +212,24 @@ def test_validation_by_hand():
     for task in trainer.tasks.values():
         places, theta = np.arange(task.size), np.arange(task.size) - 1.5
         losses = [float(task.loss(tf.constant(theta), 4.0, 0.0))]
-        for step in range(6):
+        for step in range(20):
             target = np.sin(step + 4 + places)
             theta = theta - 0.1 * 2 * (1 + places) * (theta - target) / task.size
             losses.append(float(task.loss(tf.constant(theta), 4.0, step + 1.0)))
-        expected.append(np.log(losses[-1] / losses[0] + 0.003))
-    logs = trainer.evaluate(task_validation(2, [4]), verbose=0, return_dict=True)
+        expected.append(np.log(np.mean(losses[-2:]) / losses[0] + 0.003))
+    logs = trainer.evaluate(task_validation(2, [4], [20]), verbose=0, return_dict=True)
     expected = {"loss": np.mean(expected), "task_0": expected[0], "task_1": expected[1]}
     assert list(logs) == list(expected)
     np.testing.assert_allclose(list(logs.values()), list(expected.values()), rtol=1e-5)
+
+
+def test_validation_with_and_without_the_length():
+    rows = [
+        tuple(int(row[name][0]) for name in ("task", "seed", "horizon", "told"))
+        for row in task_validation(2, [-7, -8, -9], [10, 50]).as_numpy_iterator()
+    ]
+    every = [(-7, 10, 10), (-7, 10, 0), (-8, 50, 50), (-8, 50, 0), (-9, 10, 10), (-9, 10, 0)]
+    assert rows == [(task, *run) for task in (0, 1) for run in every]
 
 
 def test_truncations_are_a_pure_function_of_their_number():

@@ -19,7 +19,7 @@ TINY = {
     "validation_interval": 2,
     "tasks_per_update": 2,
     "horizons": (2, 3),
-    "validation_steps": 2,
+    "validation_steps": (2,),
 }
 
 
