@@ -52,14 +52,13 @@ def run(recipe, logdir, resume, eval_only, verbose):
 
 
 def _results(recipe, state, logdir):
-    logs = state.get("logs") or {}
     return {
         "experiment": "learn_to_optimize",
         "method": recipe.name,
         "problem": recipe.problem,
         "train_updates": state["epoch"] * recipe.interval,
         "best_update": (state.get("best_epoch") or 0) * recipe.interval,
-        "validation": {name: value for name, value in logs.items() if name.startswith("val_")},
+        "validation_loss": state.get("best"),
         "seed": recipe.seed,
         "wall_seconds": state["seconds"],
         "preset": recipe.preset,
@@ -70,7 +69,16 @@ def _results(recipe, state, logdir):
 
 
 def _save(cell, folder, results, recipe):
-    names = ("method", "problem", "train_updates", "best_update", "seed", "suite", "versions")
+    names = (
+        "method",
+        "problem",
+        "train_updates",
+        "best_update",
+        "validation_loss",
+        "seed",
+        "suite",
+        "versions",
+    )
     card = {name: results[name] for name in names} | {"flags": recipe.values(decides=True)}
     if card["suite"]:
         card["suite"] = {name: card["suite"][name] for name in ("steps", "runs", "summary")}
