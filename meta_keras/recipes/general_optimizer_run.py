@@ -43,7 +43,9 @@ def run(recipe, logdir, resume, eval_only, verbose):
             _save(cell, folder, results, recipe)
             say(f"The optimizer, for LearnedOptimizer.from_preset: {folder / 'optimizer'}")
         if suite:
-            results["suite"] = optimizer_suite.run(recipe, suite, cell, folder, say)
+            results["suite"] = optimizer_suite.run(
+                recipe, suite, cell, folder, terminal.say if verbose else None
+            )
             if not recipe.preset:
                 _save(cell, folder, results, recipe)
         files.write_json(folder / "results.json", results)

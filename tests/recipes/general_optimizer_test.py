@@ -85,7 +85,7 @@ def test_interrupted_run_ends_with_the_same_weights(make, tmp_path, monkeypatch)
             np.testing.assert_array_equal(actual, expected)
 
 
-def test_a_preset_is_tested_beside_others(make, tmp_path):
+def test_a_preset_is_tested_beside_others(make, tmp_path, capsys):
     cell = make().cell()
     LearnedOptimizer(cell).save_to_preset(tmp_path / "preset", {"method": "corrected_adam"})
     recipe = recipes.recipe(
@@ -93,6 +93,7 @@ def test_a_preset_is_tested_beside_others(make, tmp_path):
     )
     results = recipe.fit(tmp_path / "tested", eval_only=True, verbose=False)
     assert {row["task"] for row in results["suite"]["rows"]} == {"d"}
+    assert capsys.readouterr().out == ""
     assert results["suite"]["runs"] == 2 and results["train_updates"] == 0
 
 
