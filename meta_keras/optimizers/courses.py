@@ -25,7 +25,7 @@ class Course:
         self.optimizer = optimizer
         optimizer.build(self.model.trainable_variables)
         self.fresh = [np.array(variable) for variable in optimizer.variables]
-        self.data = [tf.constant(part) for part in task.train]
+        self.data = [tf.convert_to_tensor(part) for part in task.train]
         self.train = tf.function(self._train, autograph=False)
         self.look = tf.function(self._look, autograph=False)
 

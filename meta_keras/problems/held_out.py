@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from meta_keras import data
 from meta_keras.data.preparation import naming_damage, opened, prepare
@@ -20,7 +21,7 @@ class HeldOutTask(NamedTuple):
     Attributes:
         make_model: function to a new `keras.Model`, with initial weights by Keras' global seed.
         loss: a `keras.losses.Loss`.
-        train, held_out: `(x, y)`, NumPy arrays.
+        train, held_out: `(x, y)`, tensors or arrays.
         batch_size: examples of a minibatch.
         distance: how it differs from what `training_tasks` has, in words.
     """
@@ -56,10 +57,12 @@ def held_out_tasks(data_dir=None, manual_dir=None):
     """
     classes = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     squares = keras.losses.MeanSquaredError()
-    digits = _pictures("mnist:3.0.1", "label", data_dir)
-    colours = _pictures("cifar100:3.0.2", "coarse_label", data_dir)
-    letters = _characters(data_dir, manual_dir)
-    copies = tuple((x, x.reshape(len(x), -1)) for x, _ in digits)
+    # Tensors, once: the many graphs of a test hold them.
+    digits = _tensors(_pictures("mnist:3.0.1", "label", data_dir))
+    colours = _tensors(_pictures("cifar100:3.0.2", "coarse_label", data_dir))
+    letters = _tensors(_characters(data_dir, manual_dir))
+    table, sequences = _tensors(_friedman()), _tensors(_sequences())
+    copies = tuple((x, tf.reshape(x, [len(x), -1])) for x, _ in digits)
     small = functools.partial(_dense, (28, 28, 1), 10, initializer="small")
     glorot = functools.partial(_dense, (28, 28, 1), 10)
     digit_tasks = {
@@ -95,16 +98,20 @@ def held_out_tasks(data_dir=None, manual_dir=None):
         ),
         "a table (Friedman)": HeldOutTask(
             functools.partial(_dense, (10,), 1, [64, 64], "relu"),
-            squares, *_friedman(), 32, "a regression with noise, 2,000 rows",
+            squares, *table, 32, "a regression with noise, 2,000 rows",
         ),
         "sequences, a GRU": HeldOutTask(
-            _recurrent, classes, *_sequences(), 64, "recurrence, an embedding of symbols",
+            _recurrent, classes, *sequences, 64, "recurrence, an embedding of symbols",
         ),
         "sequences, a transformer": HeldOutTask(
-            _transformer, classes, *_sequences(), 64, "attention, layer normalisation",
+            _transformer, classes, *sequences, 64, "attention, layer normalisation",
         ),
     }  # fmt: skip
     return tasks
+
+
+def _tensors(parts):
+    return tuple(tuple(map(tf.constant, part)) for part in parts)
 
 
 def _dense(shape, outputs, units, activation, initializer="glorot_uniform", last=None):
@@ -175,7 +182,6 @@ def _transformer():
     return keras.Model(tokens, keras.layers.Dense(SYMBOLS)(x))
 
 
-@functools.lru_cache(maxsize=4)
 def _pictures(name, label, data_dir):
     """Two parts of a data set of TFDS, of its training and of its test examples."""
     import tensorflow_datasets as tfds

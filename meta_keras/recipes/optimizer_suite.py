@@ -1,5 +1,6 @@
 """The test of an optimizer for any network: held-out tasks, beside tuned optimizers of Keras."""
 
+import gc
 import hashlib
 
 import numpy as np
@@ -129,6 +130,7 @@ def _fresh(cell):
 def _row(name, task, optimizer, steps, recipe, rate=None, grid=None):
     seeds = range(TEST, TEST + recipe.suite_runs)
     found = courses.trainings(task, optimizer, steps, seeds, rate)
+    gc.collect()  # Graphs refer to themselves.
     grid = None if grid is None else {f"{r:g}": loss for r, loss in grid.items()}
     return {"optimizer": name, "steps": steps, "learning_rate": rate, "grid": grid, **found}
 
