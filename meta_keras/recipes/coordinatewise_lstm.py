@@ -71,7 +71,7 @@ class CoordinatewiseLSTM(Settings):
         "Gradient checkpointing, for large `unroll_steps` (Chen, Xu, Zhang & Guestrin 2016, "
         "https://arxiv.org/abs/1604.06174).",
     )
-    units: tuple[int, ...] = setting((20, 20), "Widths of the LSTM layers.")
+    units: tuple[int, ...] = setting((20, 20), "Widths of the layers that see a coordinate.")
     grouped: bool = setting(
         False,
         "A cell of its own for the kernels of convolutions, as Andrychowicz et al. 2016, section "

@@ -35,7 +35,7 @@ class GeneralOptimizer(Settings):
     )
     data_dir: str | None = setting(None, "TFDS folder; TFDS' own if not given.", decides=False)
     manual_dir: str | None = setting(
-        None, "Folder with Omniglot's official zip files, for `suite`.", decides=False
+        None, "Folder with Omniglot's official zip files.", decides=False
     )
     updates: int = setting(160, "Updates of the optimizer's weights.", at_least=1)
     tasks_per_update: int = setting(
@@ -55,28 +55,24 @@ class GeneralOptimizer(Settings):
     gradient: str = setting(
         "pes",
         "How the loss of an optimization depends on the weights: persistent evolution strategies, "
-        "or back-propagation.",
+        "of whole optimizations or, with `unroll_steps`, of truncations; or back-propagation.",
         choices=["pes", "backpropagation"],
     )
-    unroll_steps: int | None = setting(
-        None, "Steps of a truncation; whole optimizations if not given (pes).", at_least=1
-    )
+    unroll_steps: int | None = setting(None, "Steps of a truncation.", at_least=1)
     deviation: float = setting(0.1, "sigma of evolution strategies.", above=0)
     pairs: int = setting(1, "Pairs of particles of evolution strategies.", at_least=1)
     rate: float = setting(0.02, "The optimizer's own rate before it is trained.", above=0)
-    units: tuple[int, ...] | None = setting(
-        None, "Widths of the layers that see a coordinate; if not given, a mixture of directions."
-    )
+    units: tuple[int, ...] | None = setting(None, "Widths of the layers that see a coordinate.")
     tensor_units: int | None = setting(
         None, "Width of the hidden layer that sees a tensor; none if not given.", at_least=1
     )
     learning_rate: float = setting(0.02, "Adam's first rate; cosine decay to 0.", above=0)
-    validation_interval: int = setting(20, "Updates between validations.", at_least=1)
-    validation_runs: int = setting(
+    validation_updates: int = setting(20, "Updates between validations.", at_least=1)
+    task_runs: int = setting(
         2,
         "Optimizations of every validation task in a validation, each with and without knowing "
         "its length.",
-        at_least=2,
+        at_least=1,
     )
     validation_steps: tuple[int, ...] = setting((100, 1000), "Steps of them, in turn.")
     suite: bool = setting(
@@ -110,14 +106,14 @@ class GeneralOptimizer(Settings):
             )
         if self.updates % self.interval:
             raise SettingError(
-                f"updates={self.updates} must be a multiple of validation_interval="
-                f"{self.validation_interval} (or below it)."
+                f"updates={self.updates} must be a multiple of validation_updates="
+                f"{self.validation_updates} (or below it)."
             )
 
     @property
     def interval(self):
         """Updates between two validations."""
-        return min(self.validation_interval, self.updates)
+        return min(self.validation_updates, self.updates)
 
     @property
     def truncations(self):
@@ -186,7 +182,7 @@ class GeneralOptimizer(Settings):
             )
         if part != "validation":
             raise SettingError(f"part={part} must be one of train, validation.")
-        seeds = baselines.seeds("validation", self.validation_runs if count is None else count)
+        seeds = baselines.seeds("validation", self.task_runs if count is None else count)
         return task_validation(len(validation), seeds, self.validation_steps)
 
     def compiled_learner(self, truncations):

@@ -16,7 +16,7 @@ from tests.optimizers.courses_test import line_task
 
 TINY = {
     "updates": 4,
-    "validation_interval": 2,
+    "validation_updates": 2,
     "tasks_per_update": 2,
     "horizons": (2, 3),
     "validation_steps": (2,),
@@ -104,7 +104,7 @@ def test_a_preset_is_tested_beside_others(make, tmp_path, capsys):
         ({"horizons": (9, 8)}, {}, "the shortest and the longest"),
         ({"gradient": "backpropagation"}, {}, "needs `unroll_steps`"),
         ({"unroll_steps": 3}, {}, "unroll_steps=3 must be at most the shortest"),
-        ({"updates": 3}, {}, "updates=3 must be a multiple of validation_interval=2"),
+        ({"updates": 3}, {}, "updates=3 must be a multiple of validation_updates=2"),
         ({}, {"eval_only": True}, "tests on the tasks of `suite`"),
         ({"suite": True}, {"eval_only": True}, "no trained optimizer in"),
         ({"preset": "quadratic"}, {}, "preset=quadratic can only be tested"),
