@@ -52,7 +52,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     numbers a weight of the model, and two more with the running means of `rnnprop` or `combined`:
     with units (20, 20) 83 numbers, 332 bytes a weight, where Adam keeps 8. A step takes about three
     times as much again for the new state and the LSTM's gates, together 1.3 GB for a million
-    weights. Above 1 GiB there is a warning before it is taken.
+    weights. A `CorrectedAdam` keeps 20 bytes a weight. Above 1 GiB there is a warning before it is
+    taken.
 
     Under a `tf.distribute` strategy of several replicas gradients are summed, as by Keras'
     optimizers, and all replicas take the same step.
