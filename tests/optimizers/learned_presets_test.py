@@ -17,22 +17,6 @@ from meta_keras.layers import (
 from meta_keras.networks import conv4
 from meta_keras.optimizers import LearnedOptimizer
 from meta_keras.presets import PresetError
-from tests.conformance.cells import randomized
-
-
-@pytest.fixture
-def cell():
-    """A cell whose weights are not those it starts with."""
-    cell = CoordinatewiseLSTM((4,), "rnnprop", output_scale=0.05)
-    cell.build_once()
-    return randomized(cell)
-
-
-@pytest.fixture
-def data():
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(40, 3)).astype("float32")
-    return x, np.sin(x.sum(axis=1, keepdims=True))
 
 
 def test_preset_of_a_grouped_cell(cell, tmp_path):

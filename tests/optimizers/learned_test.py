@@ -7,30 +7,13 @@ import tensorflow as tf
 
 from meta_keras.errors import SettingError
 from meta_keras.layers import (
-    CoordinatewiseLSTM,
     GatedLSTMCell,
     GradientDescentCell,
     MetaSGDCell,
 )
 from meta_keras.optimizers import LearnedOptimizer
 from meta_keras.unroll import unroll
-from tests.conformance.cells import randomized
 from tests.policy import global_policy
-
-
-@pytest.fixture
-def cell():
-    """A cell whose weights are not those it starts with."""
-    cell = CoordinatewiseLSTM((4,), "rnnprop", output_scale=0.05)
-    cell.build_once()
-    return randomized(cell)
-
-
-@pytest.fixture
-def data():
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(40, 3)).astype("float32")
-    return x, np.sin(x.sum(axis=1, keepdims=True))
 
 
 def _model(optimizer, **kwargs):
