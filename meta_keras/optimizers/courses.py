@@ -1,5 +1,6 @@
 """Keras optimizers side by side on what users train: the same starts, the same minibatches."""
 
+import functools
 import math
 
 import keras
@@ -26,8 +27,9 @@ class Course:
         optimizer.build(self.model.trainable_variables)
         self.fresh = [np.array(variable) for variable in optimizer.variables]
         self.data = [tf.convert_to_tensor(part) for part in task.train]
-        self.train = tf.function(self._train, autograph=False)
-        self.look = tf.function(self._look, autograph=False)
+        # Partial: methods, which share their code, would be taken for one traced too often.
+        self.train = tf.function(functools.partial(Course._train, self), autograph=False)
+        self.look = tf.function(functools.partial(Course._look, self), autograph=False)
 
     def _train(self, seed):
         variables = self.model.trainable_variables
