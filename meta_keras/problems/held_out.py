@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from meta_keras import data
 from meta_keras.data.preparation import naming_damage, opened, prepare
+from meta_keras.problems.mixture import dense_model
 
 TRAINING, HELD_OUT = 20_000, 4_000  # examples at most
 LENGTH, SYMBOLS = 12, 8  # of sequences
@@ -63,8 +64,7 @@ def held_out_tasks(data_dir=None, manual_dir=None):
     letters = _tensors(_characters(data_dir, manual_dir))
     table, sequences = _tensors(_friedman()), _tensors(_sequences())
     copies = tuple((x, tf.reshape(x, [len(x), -1])) for x, _ in digits)
-    small = functools.partial(_dense, (28, 28, 1), 10, initializer="small")
-    glorot = functools.partial(_dense, (28, 28, 1), 10)
+    small, glorot = 0.01, "glorot_uniform"  # initialisations
     digit_tasks = {
         "MNIST, 20 sigmoid": (small, [20], "sigmoid", 128, "4 times the inputs; the paper's"),
         "MNIST, 20 ReLU": (small, [20], "relu", 128, "4 times the inputs; small weights"),
@@ -75,9 +75,13 @@ def held_out_tasks(data_dir=None, manual_dir=None):
     }
     tasks = {
         name: HeldOutTask(
-            functools.partial(make, units, activation), classes, *digits, batch, distance
+            functools.partial(dense_model, (28, 28, 1), units, 10, activation, initializer),
+            classes,
+            *digits,
+            batch,
+            distance,
         )
-        for name, (make, units, activation, batch, distance) in digit_tasks.items()
+        for name, (initializer, units, activation, batch, distance) in digit_tasks.items()
     }
     tasks |= {
         "MNIST, normalised convolutions": HeldOutTask(
@@ -93,11 +97,13 @@ def held_out_tasks(data_dir=None, manual_dir=None):
             classes, *letters, 32, "other pictures, 300 of them; three convolutions",
         ),
         "MNIST, an autoencoder": HeldOutTask(
-            functools.partial(_dense, (28, 28, 1), 784, [128, 16, 128], "relu", last="sigmoid"),
+            functools.partial(
+                dense_model, (28, 28, 1), [128, 16, 128], 784, "relu", last="sigmoid"
+            ),
             squares, *copies, 64, "three layers with a bottleneck; 18 times the weights",
         ),
         "a table (Friedman)": HeldOutTask(
-            functools.partial(_dense, (10,), 1, [64, 64], "relu"),
+            functools.partial(dense_model, (10,), [64, 64], 1, "relu"),
             squares, *table, 32, "a regression with noise, 2,000 rows",
         ),
         "sequences, a GRU": HeldOutTask(
@@ -112,23 +118,6 @@ def held_out_tasks(data_dir=None, manual_dir=None):
 
 def _tensors(parts):
     return tuple(tuple(map(tf.constant, part)) for part in parts)
-
-
-def _dense(shape, outputs, units, activation, initializer="glorot_uniform", last=None):
-    def layer(width, activation):
-        kernel = keras.initializers.get(initializer) if initializer != "small" else None
-        return keras.layers.Dense(
-            width, activation, kernel_initializer=kernel or keras.initializers.RandomNormal(0, 0.01)
-        )
-
-    return keras.Sequential(
-        [
-            keras.Input(shape),
-            keras.layers.Flatten(),
-            *(layer(width, activation) for width in units),
-            layer(outputs, last),
-        ]
-    )
 
 
 def _convolutional(shape, filters, outputs):

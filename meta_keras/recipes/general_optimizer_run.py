@@ -1,12 +1,10 @@
 """A run of the recipe of the optimizer for any network: trains it, tests it on other tasks."""
 
-import pathlib
-
 from meta_keras import files
 from meta_keras.errors import SettingError
 from meta_keras.optimizers import LearnedOptimizer
-from meta_keras.recipes import optimizer_suite
-from meta_keras.training import lock, run_folder, runtime, terminal
+from meta_keras.recipes import optimizer_run, optimizer_suite
+from meta_keras.training import run_folder, terminal
 from meta_keras.training.checkpoint import Checkpoint
 from meta_keras.training.fit import fit
 from meta_keras.training.optimizer_summaries import TaskSummaries
@@ -15,16 +13,10 @@ from meta_keras.training.optimizer_summaries import TaskSummaries
 def run(recipe, logdir, resume, eval_only, verbose):
     """See `GeneralOptimizer.fit`."""
     say = terminal.say if verbose else (lambda *_: None)
-    runtime.set_up(recipe.seed)
-    logdir = pathlib.Path(logdir or recipe.default_logdir()).expanduser()
-    if recipe.preset and not eval_only:
-        raise SettingError(f"preset={recipe.preset} can only be tested: add `eval_only`.")
     if eval_only and not recipe.suite:
         raise SettingError("`eval_only` tests on the tasks of `suite`: add it.")
-    if eval_only and not recipe.preset and not run_folder.saved_settings(logdir):
-        raise SettingError(f"`eval_only`: there is no trained optimizer in {logdir}.")
+    logdir = optimizer_run.begin(recipe, logdir, eval_only)
     if not eval_only:
-        lock.refuse_if_locked(logdir)  # before the work of loading data
         _ = recipe.tasks  # may fail, before there is a folder
     preset = recipe.cell() if recipe.preset else None
     suite = optimizer_suite.load(recipe) if recipe.suite else None

@@ -14,9 +14,13 @@ from meta_keras.training.fit import fit
 from meta_keras.training.optimizer_summaries import OptimizationSummaries
 
 
-def run(recipe, logdir, resume, eval_only, verbose):
-    """See `CoordinatewiseLSTM.fit`."""
-    say = terminal.say if verbose else (lambda *_: None)
+def begin(recipe, logdir, eval_only):
+    """What every run of a learned optimizer begins with; the path of its folder.
+
+    Raises:
+        SettingError: there is nothing to test, or a preset is to be trained.
+        RunInUse: another process is training in the folder.
+    """
     runtime.set_up(recipe.seed)
     logdir = pathlib.Path(logdir or recipe.default_logdir()).expanduser()
     if recipe.preset and not eval_only:
@@ -25,6 +29,13 @@ def run(recipe, logdir, resume, eval_only, verbose):
         raise SettingError(f"`eval_only`: there is no trained optimizer in {logdir}.")
     if not eval_only:
         lock.refuse_if_locked(logdir)  # before the work of loading data
+    return logdir
+
+
+def run(recipe, logdir, resume, eval_only, verbose):
+    """See `CoordinatewiseLSTM.fit`."""
+    say = terminal.say if verbose else (lambda *_: None)
+    logdir = begin(recipe, logdir, eval_only)
     preset = recipe.cell() if recipe.preset else None
     settings = recipe.values(decides=True)
     _ = recipe.problems  # may fail, before there is a folder

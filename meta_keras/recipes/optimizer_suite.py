@@ -36,7 +36,8 @@ def run(recipe, tasks, cell, folder, say):
         say: function of a text for the user; None: nothing is told.
 
     Returns:
-        JSON-able dict: `steps`, `runs`, `rows`, see `rows_of_task`, and `summary`, see `summary`.
+        JSON-able dict: `steps`, `runs`, `rows`, one of every task, optimizer and number of
+        steps, see `courses.trainings`, and `summary`, see `summary`.
     """
     file = folder / "suite.json"
     protocol = {
