@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from meta_keras import data
 from meta_keras.data.preparation import naming_damage, opened, prepare
-from meta_keras.problems.mixture import dense_model
+from meta_keras.problems.networks import dense_model
 
 TRAINING, HELD_OUT = 20_000, 4_000  # examples at most
 LENGTH, SYMBOLS = 12, 8  # of sequences

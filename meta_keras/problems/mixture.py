@@ -8,6 +8,13 @@ import tensorflow as tf
 
 from meta_keras.data.preparation import naming_damage, opened, prepare
 from meta_keras.problems.model import ModelProblem
+from meta_keras.problems.networks import (
+    attention_model,
+    convolutional_model,
+    dense_model,
+    recurrent_model,
+    residual_model,
+)
 
 SETS = {"mnist": ("mnist:3.0.1", "label", 2), "cifar": ("cifar100:3.0.2", "coarse_label", 4)}
 PICTURES = 20_000
@@ -48,42 +55,13 @@ def small_pictures(name, data_dir=None):
     return (pictures - pictures.mean()) / pictures.std(), labels
 
 
-def dense_model(shape, units, outputs, activation, initializer="glorot_uniform", last=None):
-    """Dense layers, all of one activation and initialisation, on flattened inputs."""
-
-    def layer(width, activation):
-        return keras.layers.Dense(width, activation, kernel_initializer=_initializer(initializer))
-
-    hidden = [layer(width, activation) for width in units]
-    parts = [keras.layers.Flatten()] if len(shape) > 1 else []
-    return keras.Sequential([keras.Input(shape), *parts, *hidden, layer(outputs, last)])
-
-
-def convolutional_model(shape, filters, outputs, activation, normalized=False):
-    """3x3 convolutions, each with max pooling, and logits."""
-    parts = []
-    for width in filters:
-        parts.append(keras.layers.Conv2D(width, 3, padding="same", use_bias=not normalized))
-        if normalized:
-            parts.append(keras.layers.BatchNormalization())
-        parts += [keras.layers.Activation(activation), keras.layers.MaxPooling2D()]
-    parts += [keras.layers.Flatten(), keras.layers.Dense(outputs)]
-    return keras.Sequential([keras.Input(shape), *parts])
-
-
-def _initializer(name):
-    if isinstance(name, float):
-        return keras.initializers.RandomNormal(stddev=name)
-    return keras.initializers.get(name)
-
-
 def training_tasks(data_dir=None):
     """What the optimizer is trained on: dict from a name to a `ModelProblem`.
 
     Networks of 33 to 52,000 weights: MNIST of 14x14 and CIFAR-100 of 8x8 pixels with its 20 coarse
     classes; regression, of a random network's answers and an ill-conditioned linear one; an
-    autoencoder. They differ in activation, depth, width, initialisation, normalisation and
-    batch size.
+    autoencoder; two questions about sequences. They are dense, convolutional, recurrent and with
+    attention, and differ in activation, depth, width, initialisation, normalisation and batch size.
 
     Args:
         data_dir: TFDS folder; TFDS' own default if None.
@@ -121,6 +99,15 @@ def training_tasks(data_dir=None):
         "a random network": (dense_model((8,), [32, 32], 1, "tanh"), _teacher(), 32),
         "a line, ill conditioned": (dense_model((32,), [], 1, None), _line(), 16),
         "an autoencoder of digits": (dense_model((196,), [32], 196, "sigmoid"), (x, x), 64),
+        "digits, normalised residual layers": (residual_model(digit, 48, 2, 10, "relu"), mnist, 64),
+        "digits, rows, LSTM": (recurrent_model(digit, _lstm(24), 10), mnist, 64),
+        "colours, rows, attention": (attention_model(colour, 32, 2, 20, blocks=2), cifar, 64),
+        "the first symbol, LSTM": (recurrent_model((6,), _lstm(16), 10, 10), _first(), 32),
+        "the symbol pointed at, attention": (
+            attention_model((6, 6), 32, 4, 6),
+            _pointed_at(),
+            64,
+        ),
     }
     return {name: _problem(*parts) for name, parts in models.items()}
 
@@ -144,6 +131,12 @@ def validation_tasks(data_dir=None):
             64,
         ),
         "another random network": (dense_model((8,), [64], 1, "relu"), _teacher(1), 64),
+        "digits, columns, attention": (attention_model(digit, 24, 2, 10, axis=2), mnist, 32),
+        "colours, normalised residual layers": (
+            residual_model(colour, 32, 3, 20, "gelu"),
+            cifar,
+            128,
+        ),
     }
     return {name: _problem(*parts) for name, parts in models.items()}
 
@@ -156,7 +149,16 @@ def _problem(model, data, batch_size):
         "classes": functools.partial(keras.losses.SparseCategoricalCrossentropy, from_logits=True),
     }
     data = tf.data.Dataset.from_tensor_slices((x, y))
-    return ModelProblem(model, losses[loss](), data, batch_size)
+    # Evolution strategies take no second derivatives; through layer normalisation they are inexact.
+    exact = not any(isinstance(layer, keras.layers.LayerNormalization) for layer in model.layers)
+    return ModelProblem(model, losses[loss](), data, batch_size, second_order=exact)
+
+
+def _lstm(units):
+    """An LSTM of independent draws, which `ModelProblem` can shuffle, ready for any graph."""
+    return keras.layers.LSTM(
+        units, unroll=True, recurrent_initializer="glorot_uniform", unit_forget_bias=False
+    )
 
 
 def _teacher(seed=0, examples=4000, inputs=8, units=16):
@@ -175,3 +177,19 @@ def _line(examples=2000, inputs=32):
     y = x @ rng.normal(size=(inputs, 1)) / np.geomspace(0.1, 3, inputs).mean()
     y += 0.3 * rng.normal(size=y.shape)
     return x.astype(np.float32), y.astype(np.float32)
+
+
+def _first(examples=8000, length=6, symbols=10):
+    """Sequences of symbols, int32 `[examples, length]`, and the first of each."""
+    x = np.random.default_rng(9).integers(0, symbols, (examples, length))
+    return x.astype(np.int32), x[:, 0]
+
+
+def _pointed_at(examples=8000, length=6):
+    """Sequences of numbers, the first of which says at which place the answer stands.
+
+    Returns:
+        float32 `[examples, length, length]`, ones where a place has a number; int64 `[examples]`.
+    """
+    x = np.random.default_rng(10).integers(0, length, (examples, length))
+    return np.eye(length, dtype=np.float32)[x], x[np.arange(examples), x[:, 0]]

@@ -39,7 +39,7 @@ class GeneralOptimizer(Settings):
     )
     updates: int = setting(160, "Updates of the optimizer's weights.", at_least=1)
     tasks_per_update: int = setting(
-        13, "Optimizations, each of the next task in turn, of which an update is made.", at_least=1
+        18, "Optimizations, each of the next task in turn, of which an update is made.", at_least=1
     )
     horizons: tuple[int, ...] = setting(
         (60, 1000),
