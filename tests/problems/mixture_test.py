@@ -22,11 +22,11 @@ def pictures(monkeypatch):
 
 def test_tasks_are_of_many_kinds(pictures):
     training, validation = mixture.training_tasks(), mixture.validation_tasks()
-    assert len(training) == 13 and len(validation) == 6 and not set(training) & set(validation)
+    assert len(training) == 18 and len(validation) == 8 and not set(training) & set(validation)
     sizes = [task.size for task in training.values()]
     assert min(sizes) == 33 and max(sizes) > 50_000
     ranks = {len(v.shape) for task in training.values() for v in task.variables}
-    assert ranks == {1, 2, 4}
+    assert ranks == {1, 2, 3, 4}
     for task in (*training.values(), *validation.values()):
         seeds, step = [tf.constant(n, tf.int64) for n in (0, 1)], tf.constant(0, tf.int64)
         losses = [float(task.loss(task.initial_parameters(n), n, step)) for n in seeds]
@@ -49,3 +49,12 @@ def test_pictures_are_means_of_pixels(monkeypatch):
     np.testing.assert_allclose(
         found[:, 1, 2], (expected - everything.mean()) / everything.std(), rtol=1e-4, atol=1e-5
     )
+
+
+def test_questions_about_sequences_have_the_answers_they_say():
+    x, y = mixture._first(examples=50)
+    assert x.shape == (50, 6) and (y == x[:, 0]).all()
+    x, y = mixture._pointed_at(examples=50)
+    assert x.shape == (50, 6, 6) and (x.sum(axis=2) == 1).all()
+    for numbers, answer in zip(x.argmax(axis=2), y, strict=True):
+        assert numbers[numbers[0]] == answer
