@@ -2,8 +2,10 @@
 
 import tensorflow as tf
 
+from meta_keras.layers.scale_free import soft_clip
 
-def backpropagated(meta_loss, cell, runs, offsets, noise):
+
+def backpropagated(meta_loss, cell, runs, offsets, noise, limit=None):
     """The derivative through the steps of the truncation; what lies before them is constant.
 
     Args:
@@ -11,7 +13,7 @@ def backpropagated(meta_loss, cell, runs, offsets, noise):
             its loss, where it ends, and the largest loss of a step.
         cell: a `Cell`, whose trainable weights `meta_loss` reads.
         runs: a list of one run.
-        offsets, noise: not looked at.
+        offsets, noise: not looked at, nor is a limit.
 
     Returns:
         `(loss, gradients, runs, offsets, worst)`: the gradients by the cell's trainable weights,
@@ -22,7 +24,7 @@ def backpropagated(meta_loss, cell, runs, offsets, noise):
     return loss, tape.gradient(loss, cell.trainable_variables), [run], offsets, worst
 
 
-def evolved(meta_loss, cell, runs, offsets, noise):
+def evolved(meta_loss, cell, runs, offsets, noise, limit=None):
     """Persistent evolution strategies, with pairs of particles that are perturbed oppositely.
 
         eps_i ~ N(0, sigma^2)        xi_i <- xi_i + eps_i
@@ -39,6 +41,8 @@ def evolved(meta_loss, cell, runs, offsets, noise):
         runs: list of n pairs of runs.
         offsets: list of n lists of xi, of the shapes of the weights; 0 when an optimization begins.
         noise: `(sigma, seed)`: a float, and int64 `[2]`, that of the perturbations.
+        limit: where the difference of a pair's losses is softly clipped, so that no task outweighs
+            the others; None: nowhere, which alone is unbiased.
 
     Returns:
         As `backpropagated`; the loss is the mean over the particles.
@@ -62,7 +66,10 @@ def evolved(meta_loss, cell, runs, offsets, noise):
                 variable.assign(value + sign * change)
             found.append(meta_loss(run))
         xi = [x + change for x, change in zip(xi, eps, strict=True)]
-        slope = (found[0][0] - found[1][0]) / (2.0 * len(runs) * sigma**2)
+        difference = found[0][0] - found[1][0]
+        if limit is not None:
+            difference = soft_clip(difference, limit)
+        slope = difference / (2.0 * len(runs) * sigma**2)
         gradients = [g + slope * x for g, x in zip(gradients, xi, strict=True)]
         after.append(tuple(run for _, run, _ in found))
         moved.append(xi)

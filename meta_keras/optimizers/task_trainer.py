@@ -23,6 +23,11 @@ WORST = 7.0  # f / f_0 of an optimization that has diverged.
 ESTIMATORS = {"backpropagation": backpropagated, "pes": evolved}
 
 
+def _limit(trainer, name, value):
+    """A check for a positive float or None."""
+    return None if value is None else positive(trainer, name, value)
+
+
 def _tasks(trainer, name, tasks):
     """A check for the tasks that a trainer was made for; or None."""
     if tasks is not None and shapes_of(tasks) != trainer.shapes:
@@ -68,6 +73,7 @@ class TaskSetTrainer(keras.Model):
         gradient: `"backpropagation"` or `"pes"`.
         deviation: sigma, for `"pes"`.
         pairs: n, pairs of particles, for `"pes"`.
+        limit: of what a pair can say, for `"pes"`, see `evolved`; None: unlimited.
         validation_tasks: dict likewise; `tasks` by default. Not saved either.
         shapes: see `shapes_of`; of the tasks by default.
 
@@ -82,6 +88,7 @@ class TaskSetTrainer(keras.Model):
     gradient = Part(one_of(tuple(ESTIMATORS)))
     deviation = Argument(positive)
     pairs = Part(positive_integer())
+    limit = Argument(_limit)
     tasks = Argument(_tasks)
     validation_tasks = Argument()
 
@@ -94,6 +101,7 @@ class TaskSetTrainer(keras.Model):
         gradient="backpropagation",
         deviation=0.01,
         pairs=2,
+        limit=None,
         validation_tasks=None,
         shapes=None,
         dtype=None,
@@ -110,6 +118,7 @@ class TaskSetTrainer(keras.Model):
         self.gradient = gradient
         self.deviation = deviation
         self.pairs = pairs
+        self.limit = limit
         self.tasks = tasks
         self.validation_tasks = validation_tasks
         if unroll_steps is None and gradient != "pes":
@@ -225,6 +234,7 @@ class TaskSetTrainer(keras.Model):
             begin["runs"],
             begin["offsets"],
             noise,
+            self.limit,
         )
         fine = tf.math.is_finite(tf.linalg.global_norm(gradients)) & (worst < WORST)
         variables = self.cell.trainable_variables
@@ -276,6 +286,7 @@ class TaskSetTrainer(keras.Model):
             "gradient": self.gradient,
             "deviation": self.deviation,
             "pairs": self.pairs,
+            "limit": self.limit,
             "shapes": self.shapes,
         }
 

@@ -61,6 +61,12 @@ class GeneralOptimizer(Settings):
     unroll_steps: int | None = setting(None, "Steps of a truncation.", at_least=1)
     deviation: float = setting(0.1, "sigma of evolution strategies.", above=0)
     pairs: int = setting(1, "Pairs of particles of evolution strategies.", at_least=1)
+    limit: float | None = setting(
+        0.1,
+        "Where the difference of a pair's losses is softly clipped, so that no task outweighs the "
+        "others.",
+        above=0,
+    )
     rate: float = setting(0.02, "The optimizer's own rate before it is trained.", above=0)
     units: tuple[int, ...] | None = setting(None, "Widths of the layers that see a coordinate.")
     tensor_units: int | None = setting(
@@ -149,6 +155,7 @@ class GeneralOptimizer(Settings):
             gradient=self.gradient,
             deviation=self.deviation,
             pairs=self.pairs,
+            limit=self.limit,
             validation_tasks=validation,
         )
 
