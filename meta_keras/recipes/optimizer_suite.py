@@ -14,7 +14,8 @@ from meta_keras.training.tables import print_table
 TUNING, TEST = (101, 102), 201  # seeds; none of the tests' is one of the tuning's
 LEARNED, NO_STEPS = "learned", "learned, steps not told"
 REFERENCE = "Adam"  # with a tuned constant rate
-FACTOR = 1.3  # A loss that many times the reference's is a failure.
+FACTOR = 1.3  # A loss that many times the other's is a failure, whatever the intervals say.
+TINY = 1e-6  # Below that a loss in float32 is nothing.
 
 
 def load(recipe):
@@ -43,6 +44,7 @@ def run(recipe, tasks, cell, folder, say):
     protocol = {
         "runs": recipe.suite_runs,
         "steps": list(recipe.suite_steps),
+        "rates": list(courses.RATES),
         "versions": files.versions(),
     }
     kept = _kept(file, protocol)
@@ -51,8 +53,9 @@ def run(recipe, tasks, cell, folder, say):
     tell(f"Testing on {len(tasks)} tasks that no optimizer here was trained on ...")
     rows = []
     for name, task in tasks.items():
-        if name not in kept:
-            kept[name] = {"baselines": _baselines(task, recipe), "learned": None}
+        about = _about(task)
+        if kept.get(name, {}).get("task") != about:
+            kept[name] = {"task": about, "baselines": _baselines(task, recipe), "learned": None}
             files.write_json(file, {**protocol, "tasks": kept})
         learned = kept[name]["learned"]
         if not learned or learned["identity"] != identity:
@@ -80,7 +83,27 @@ def _kept(file, protocol):
         saved = files.read_json(file)
     except (OSError, ValueError):
         return {}
-    return saved.get("tasks", {}) if all(saved.get(k) == v for k, v in protocol.items()) else {}
+    if any(saved.get(key) != value for key, value in protocol.items()):
+        return {}
+    of_tasks = saved.get("tasks")
+    whole = {"task", "baselines", "learned"}
+    return {name: kept for name, kept in of_tasks.items() if whole == set(kept)}
+
+
+def _about(task):
+    """What decides the results on a task, for `suite.json`."""
+    data = hashlib.sha256()
+    for part in (*task.train, *task.held_out):
+        data.update(np.asarray(part).tobytes())
+    layers = task.make_model().layers
+    return {
+        "network": [
+            [type(part).__name__, *(list(w.shape) for w in part.weights)] for part in layers
+        ],
+        "batch_size": task.batch_size,
+        "loss": task.loss.name,
+        "data": data.hexdigest(),
+    }
 
 
 def _identity(cell):
@@ -145,8 +168,9 @@ def summary(rows, all_steps):
 
     Returns:
         A list of dicts: `learned` and `beside`, names of rows; `steps`; on how many tasks it is
-        `better`, `as_good` (intervals overlap) or `worse` by the training loss; and the largest
-        `factor` of its loss over the other's, and on which task, `worst`.
+        `better`, `as_good` (intervals overlap) or `worse` by the training loss; the largest
+        `factor` of its loss over the other's, None if it diverged, and on which task, `worst`; and
+        `failures`, dict from every task where it is above 1.3 to the factor.
     """
     table = {(row["task"], row["optimizer"], row["steps"]): row for row in rows}
     tasks = list(dict.fromkeys(row["task"] for row in rows))
@@ -158,16 +182,21 @@ def summary(rows, all_steps):
                     (table[task, learned, steps], table[task, beside, steps]) for task in tasks
                 ]
                 verdicts = [compare(*pair) for pair in pairs]
-                factors = [_mean(own) / _mean(other) for own, other in pairs]
-                worst = int(np.argmax(np.nan_to_num(factors, nan=np.inf)))
+                factors = [_factor(*pair) for pair in pairs]
+                worst = int(np.argmax(factors))
                 found.append(
                     {
                         "learned": learned,
                         "beside": beside,
                         "steps": steps,
                         **{kind: verdicts.count(kind) for kind in ("better", "as_good", "worse")},
-                        "factor": float(factors[worst]),
+                        "factor": _number(factors[worst]),
                         "worst": tasks[worst],
+                        "failures": {
+                            task: _number(factor)
+                            for task, factor in zip(tasks, factors, strict=True)
+                            if factor > FACTOR
+                        },
                     }
                 )
     return found
@@ -175,6 +204,19 @@ def summary(rows, all_steps):
 
 def _mean(row):
     return float(np.mean(row["training_loss"]))
+
+
+def _factor(own, other):
+    """The first loss over the second; infinite where that diverged."""
+    own, other = _mean(own), _mean(other)
+    if not np.isfinite(own):
+        return np.inf
+    return (own + TINY) / (other + TINY) if np.isfinite(other) else 0.0
+
+
+def _number(value):
+    """A float as JSON can hold it: None for an infinite one."""
+    return float(value) if np.isfinite(value) else None
 
 
 def compare(own, other):
@@ -199,6 +241,10 @@ def _verdict(rows, steps):
     return f"{steps} steps {_mean(own):.4g} ({kind}; {REFERENCE} {_mean(other):.4g})"
 
 
+def _times(factor):
+    return "diverged" if factor is None else f"{factor:.2f} times"
+
+
 def _tell(result, say):
     say("")
     print_table(
@@ -207,19 +253,16 @@ def _tell(result, say):
             [
                 *(str(row[key]) for key in ("learned", "beside", "steps")),
                 *(str(row[key]) for key in ("better", "as_good", "worse")),
-                f"{row['factor']:.2f} ({row['worst']})",
+                f"{_times(row['factor'])} ({row['worst']})",
             ]
             for row in result["summary"]
         ],
     )
-    failures = sorted(
-        {
-            f"{row['worst']} after {row['steps']} steps: {row['factor']:.2f} times the loss of "
-            f"tuned {REFERENCE}"
-            for row in result["summary"]
-            if row["beside"] == REFERENCE
-            and row["learned"] == LEARNED
-            and not row["factor"] <= FACTOR
-        }
-    )
-    say("Failures: " + ("; ".join(failures) or f"none (no loss above {FACTOR} times tuned Adam's)"))
+    say("")
+    for row in result["summary"]:
+        if row["beside"] == REFERENCE and row["learned"] == LEARNED:
+            named = [f"{task} ({_times(factor)})" for task, factor in row["failures"].items()]
+            say(
+                f"Losses above {FACTOR} times tuned {REFERENCE}'s after {row['steps']} steps: "
+                + (", ".join(named) or "none")
+            )

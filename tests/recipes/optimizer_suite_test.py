@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from meta_keras import recipes
+from meta_keras import files, recipes
 from meta_keras.layers import CorrectedAdam
 from meta_keras.optimizers import courses
 from meta_keras.recipes import optimizer_suite
@@ -58,7 +58,11 @@ def test_rows_and_what_is_kept(suite, tmp_path):
         losses[row["optimizer"], row["steps"]] = row["training_loss"]
     for steps in (3, 5):
         assert losses[optimizer_suite.LEARNED, steps] != losses[optimizer_suite.NO_STEPS, steps]
-    assert "one: 3 steps" in told and "Failures: " in told and (tmp_path / "suite.png").exists()
+    assert (
+        "one: 3 steps" in told
+        and "times tuned Adam's after 5 steps: " in told
+        and (tmp_path / "suite.png").exists()
+    )
 
     again, ran, _ = suite(make_cell())
     assert ran == [] and again == found
@@ -79,10 +83,27 @@ def test_summary_by_hand(monkeypatch):
         ("overlapping", (1.0, 2.0), (1.2, 1.3)),
         ("worse", (3.0, 3.1), (2.0, 2.1)),
         ("diverged", (np.inf, 1.0), (2.0, 2.1)),
+        ("wide", (0.0, 0.9), (3e-4, 3e-4)),
+        ("nothing left", (0.0, 0.0), (0.0, 0.0)),
+        ("only the other diverged", (1.0, 1.1), (np.inf, np.inf)),
     ):
         names = {optimizer_suite.LEARNED: own, optimizer_suite.NO_STEPS: other, "Adam": other}
         rows += [row(task, name, *losses) for name, losses in names.items()]
     told, untold = optimizer_suite.summary(rows, [9])
-    assert (told["better"], told["as_good"], told["worse"]) == (1, 1, 2)
-    assert (told["factor"], told["worst"]) == (np.inf, "diverged")
-    assert (untold["as_good"], untold["factor"]) == (4, 1.0)
+    assert (told["better"], told["as_good"], told["worse"]) == (2, 3, 2)
+    assert (told["factor"], told["worst"]) == (None, "diverged")
+    # Whatever the intervals say.
+    assert set(told["failures"]) == {"worse", "diverged", "wide"}
+    assert told["failures"]["wide"] == pytest.approx(1500, rel=0.01)
+    assert (untold["better"], untold["as_good"], untold["factor"]) == (0, 6, None)
+    assert set(untold["failures"]) == {"only the other diverged"}
+
+
+def test_baselines_of_other_tasks_are_not_kept(suite, tmp_path):
+    suite(make_cell())
+    kept = files.read_json(tmp_path / "suite.json")
+    kept["tasks"]["one"]["task"]["batch_size"] = 3
+    del kept["tasks"]["other"]["learned"]
+    files.write_json(tmp_path / "suite.json", kept)
+    _, ran, _ = suite(make_cell())
+    assert ran.count("Adam") == 2 * 3 * 2
