@@ -110,6 +110,32 @@ class GeneralOptimizer(Settings):
                 f"unroll_steps={self.unroll_steps} must be at most the shortest of `horizons`, "
                 f"{self.horizons[0]}."
             )
+        unheeded = {
+            "deviation": self.gradient != "pes",
+            "pairs": self.gradient != "pes",
+            "limit": self.gradient != "pes",
+            "units": bool(self.preset),
+            "tensor_units": bool(self.preset),
+            "rate": bool(self.preset),
+            "suite_runs": not self.suite,
+            "suite_steps": not self.suite,
+        }
+        for name in (name for name, unused in unheeded.items() if unused and name in self.given):
+            fits = {"suite_runs": "suite", "suite_steps": "suite"}.get(
+                name, "no preset" if self.preset else "gradient=pes"
+            )
+            raise SettingError(f"{name}={getattr(self, name)} is only heeded with {fits}.")
+        if list(self.suite_steps) != sorted(set(self.suite_steps)) or self.suite_steps[0] < 1:
+            raise SettingError(
+                "`suite_steps` must be positive and go up, such as 100,500,1000, not "
+                f"{','.join(map(str, self.suite_steps))}."
+            )
+        if len(self.validation_steps) > self.task_runs:
+            raise SettingError(
+                f"validation_steps={','.join(map(str, self.validation_steps))} needs task_runs of "
+                f"{len(self.validation_steps)} or more, not {self.task_runs}: they are taken in "
+                "turn."
+            )
         if self.updates % self.interval:
             raise SettingError(
                 f"updates={self.updates} must be a multiple of validation_updates="
@@ -131,9 +157,16 @@ class GeneralOptimizer(Settings):
 
         Raises:
             PresetError: there is no such preset, or it is damaged.
+            SettingError: it is another cell's.
         """
         if self.preset:
-            return LearnedOptimizer.from_preset(self.preset).cell
+            cell = LearnedOptimizer.from_preset(self.preset).cell
+            if not isinstance(cell, CorrectedAdam):
+                raise SettingError(
+                    f"preset={self.preset} holds a {type(cell).__name__}, not a CorrectedAdam, "
+                    "which alone is an optimizer for any network."
+                )
+            return cell
         return CorrectedAdam(self.units or (), self.tensor_units, self.rate)
 
     @functools.cached_property

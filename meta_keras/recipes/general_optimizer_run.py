@@ -34,6 +34,7 @@ def run(recipe, logdir, resume, eval_only, verbose):
         if not recipe.preset and not eval_only:
             _save(cell, folder, results, recipe)
             say(f"The optimizer, for LearnedOptimizer.from_preset: {folder / 'optimizer'}")
+            files.write_json(folder / "results.json", results)  # The suite takes its time.
         if suite:
             results["suite"] = optimizer_suite.run(
                 recipe, suite, cell, folder, terminal.say if verbose else None
