@@ -25,6 +25,7 @@ class Cell(keras.layers.Layer):
 
     Attributes:
         in_graph: whether the cell has run in a graph, which keeps the numbers it was made with.
+        step_sizes: what a step takes at its peak, measured, in sizes of the state.
 
     Raises:
         SettingError: `dtype` is half precision; or a number such as a learning rate is set when the
@@ -32,6 +33,7 @@ class Cell(keras.layers.Layer):
     """
 
     in_graph = False
+    step_sizes = 3
 
     def __init__(self, *, dtype=None, **kwargs):
         super().__init__(dtype=full_precision(dtype, type(self).__name__), **kwargs)

@@ -67,8 +67,10 @@ class CorrectedAdam(Cell):
     look at learned optimization", https://arxiv.org/abs/2209.11208. A network that schedules every
     tensor's rate: Moudgil et al. 2025, "Celo", https://arxiv.org/abs/2501.12670.
 
-    Memory: five numbers a coordinate and one or two a row and a column, in float32 20 bytes a
-    weight, where Adam keeps 8.
+    After N steps nothing changes any more: rates stay what they were at the last step.
+
+    Memory: five numbers a coordinate and one a row and a column of a matrix, in float32 20 bytes a
+    weight (24 of a single column), where Adam keeps 8.
 
     Args:
         units: widths of the layers of `mlp`; without any, which is the default, there is no mlp,
@@ -88,6 +90,7 @@ class CorrectedAdam(Cell):
     `CorrectedAdamState`. Returns `(parameters, state)` of the same shapes.
     """
 
+    step_sizes = 7
     units = Part()
     tensor_units = Part(positive_integer(optional=True))
     rate = Constant(positive)

@@ -47,15 +47,16 @@ def coordinate_features(gradient, parameters, means, fast, slow, factored, mean_
 def time_features(step, horizon):
     """What is known of the time: `[7]`.
 
-        f = min((t - 1) / N, 1), f^4, 1 if N is known, log(N) / 5,      all 0 if it is not
-        tanh(t / 10), tanh(t / 100), log(t) / 5
+        f = (t - 1) / N, f^4, 1 if N is known, log(N) / 5,      all 0 if it is not
+        tanh(t / 10), tanh(t / 100), log(t) / 5,      for t after N as at N
 
     Args:
         step: float scalar t, 1 at the first step.
         horizon: float scalar N, 0 if it is not known.
     """
     known, length = tf.cast(horizon > 0, step.dtype), tf.maximum(horizon, 1.0)
-    done = known * tf.minimum((step - 1.0) / length, 1.0)
+    step = tf.where(horizon > 0, tf.minimum(step, length), step)
+    done = known * (step - 1.0) / length
     features = [done, done**4, known, known * tf.math.log(length) / 5.0]
     features += [tf.tanh(step / 10.0), tf.tanh(step / 100.0), tf.math.log(step) / 5.0]
     return tf.stack(features)

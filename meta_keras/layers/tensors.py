@@ -76,9 +76,9 @@ class Tensors:
             fan_in, fan_out = matrix or (1, size)
             features.append(
                 [
-                    math.log(fan_in) / 5,
-                    math.log(fan_out) / 5,
-                    math.log(size) / 10,
+                    math.log(max(fan_in, 1)) / 5,
+                    math.log(max(fan_out, 1)) / 5,
+                    math.log(max(size, 1)) / 10,
                     len(shape) < 2,
                     len(shape) == 2,
                     len(shape) > 2,

@@ -11,16 +11,11 @@ from meta_keras.errors import PresetError, SettingError
 from meta_keras.layers import Cell, CorrectedAdam, GatedLSTMCell, MetaSGDCell
 from meta_keras.optimizers import old_files
 from meta_keras.optimizers.memory import warn_of_memory
-from meta_keras.optimizers.saved_cell import SavedCell
+from meta_keras.optimizers.saved_cell import SavedCell, warn_of_untrained
 from meta_keras.optimizers.trainer import OptimizerTrainer
 from meta_keras.presets import load_preset, save_preset
 
-UNSUPPORTED = (
-    "clipnorm",
-    "clipvalue",
-    "global_clipnorm",
-    "loss_scale_factor",
-)
+UNSUPPORTED = ("clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor")
 # What the graph of a step is made of; Keras would go on with the old one.
 COMPILED_IN = (
     "cell",
@@ -40,8 +35,9 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     cell, so every coordinate of the model is a coordinate of the cell (Andrychowicz et al. 2016,
     https://arxiv.org/abs/1606.04474).
     The optimizer's variables are the cell's state and the cell's own weights; both are saved with
-    the model. `get_config` holds no weights: they travel in `.keras` files and presets, and an
-    optimizer that `from_config` makes of it alone has an untrained cell.
+    the model. `get_config` holds no weights: they travel in `.keras` files and presets (not in
+    `.h5`), and an optimizer that `from_config` makes of it alone has an untrained cell, of which
+    it warns.
 
     Sparse gradients, as of embeddings, are made dense: rows without examples move on by their
     running means, as in every dense variable. A variable without a gradient, frozen or unused,
@@ -68,7 +64,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         **kwargs: `use_ema`, `ema_momentum`, `ema_overwrite_frequency`,
             `gradient_accumulation_steps` and `weight_decay` as in every Keras optimizer; the
             latter takes away the share learning_rate * weight_decay of every weight before a step,
-            so that with a rate of 1 it must be as small as AdamW's product of the two, about 1e-5.
+            so that with a rate of 1 it must be as small as AdamW's product of the two, about 1e-5;
+            it lies in [0, 1).
             Clipping and loss scaling would change the gradients that the cell was trained to read,
             and are refused. (A `LossScaleOptimizer` around this one, as `compile` puts it under the
             policy mixed_float16, gives the gradients back their scale first.)
@@ -91,6 +88,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             learning_rate = float(learning_rate)
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.cell = cell
+        self._untrained = None  # the cell's weights, if they are known to be so
 
     def __setattr__(self, name, value):
         _check_supported(name, value)
@@ -167,6 +165,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     def apply(self, grads, trainable_variables=None):
         # What is sparse, as of an embedding, is made dense: so is the state.
         grads = [tf.convert_to_tensor(g) if isinstance(g, tf.IndexedSlices) else g for g in grads]
+        warn_of_untrained(self.cell, self._untrained)
+        self._untrained = None
         known = self._trainable_variables if trainable_variables is None else trainable_variables
         super().apply(grads, list(known) or None)
 
@@ -262,7 +262,9 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         cell = keras.saving.deserialize_keras_object(config["cell"], custom_objects=custom_objects)
-        return super().from_config({**config, "cell": cell}, custom_objects)
+        optimizer = super().from_config({**config, "cell": cell}, custom_objects)
+        optimizer._untrained = [variable.numpy() for variable in cell.variables]
+        return optimizer
 
 
 def _check_supported(name, value):
@@ -271,6 +273,8 @@ def _check_supported(name, value):
             f"LearnedOptimizer: {name}={value!r} would change the gradients that the cell was "
             "trained to read; leave it out."
         )
+    if name == "weight_decay" and value is not None and not 0 <= value < 1:
+        raise SettingError(f"LearnedOptimizer: weight_decay={value!r} must be in [0, 1).")
 
 
 def _check_cell(cell):

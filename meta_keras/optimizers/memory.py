@@ -6,7 +6,6 @@ import warnings
 import tensorflow as tf
 
 MUCH = 2**30  # bytes of memory that somebody should know of beforehand
-STEP = 3  # what a step of an LSTM takes at its peak, measured, in sizes of its state
 
 
 def state_bytes(cell, size):
@@ -30,7 +29,7 @@ def state_bytes(cell, size):
 def warn_of_memory(cell, size):
     """Warns if a cell's state for `size` coordinates and a step with it take more than `MUCH`."""
     state = state_bytes(cell, size)
-    total = state * (1 + STEP)
+    total = state * (1 + max(part.step_sizes for part in getattr(cell, "cells", [cell])))
     if total > MUCH:
         warnings.warn(
             f"LearnedOptimizer: its state takes {state / size:.0f} bytes a weight, for {size:,} "

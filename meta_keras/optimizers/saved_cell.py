@@ -1,6 +1,10 @@
-"""A cell as a Keras model."""
+"""A cell as a Keras model, and a cell whose weights were not saved."""
+
+import warnings
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")
@@ -26,3 +30,22 @@ class SavedCell(keras.Model):
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "cell": keras.saving.deserialize_keras_object(config["cell"])})
+
+
+def warn_of_untrained(cell, weights):
+    """Warns if a cell's weights still are what its configuration alone made them.
+
+    Args:
+        cell: a built `meta_keras.layers.Cell`.
+        weights: list of arrays that are known to be untrained; None or empty: nothing is known.
+    """
+    if not weights:
+        return
+    with tf.init_scope():
+        now = [variable.numpy() for variable in cell.variables]
+    if all(np.array_equal(*pair) for pair in zip(now, weights, strict=True)):
+        warnings.warn(
+            "LearnedOptimizer was made of its configuration, which holds no weights: its cell is "
+            "untrained. Load a .keras file or a preset.",
+            stacklevel=3,
+        )

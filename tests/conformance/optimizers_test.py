@@ -1,5 +1,7 @@
 """What a learned optimizer promises to Keras, tested once over cells of every kind."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -75,6 +77,19 @@ def test_config_round_trip(optimizer):
         assert clone.get_config() == config == optimizer.get_config()
 
 
+def test_an_untrained_cell_is_told_of(optimizer):
+    """A configuration holds no weights; what was saved with them is silent."""
+    clone = LearnedOptimizer.from_config(optimizer.get_config())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer.apply(_gradients(0), _variables())
+        if clone.cell.variables:
+            with pytest.raises(UserWarning, match="its cell is untrained. Load a .keras file"):
+                clone.apply(_gradients(0), _variables())
+        else:
+            clone.apply(_gradients(0), _variables())
+
+
 REFUSED = {"clipnorm": 1.0, "clipvalue": 1.0, "global_clipnorm": 1.0}
 REFUSED["loss_scale_factor"] = 2.0
 SHAPES = ((2, 1, 3), (4,), (2, 2))
@@ -95,7 +110,7 @@ def _numpy(variables):
 
 
 def test_what_would_change_the_cells_inputs_is_refused(optimizer):
-    for name, value in {**REFUSED, "decay": 0.1}.items():
+    for name, value in {**REFUSED, "decay": 0.1, "weight_decay": -0.1}.items():
         with pytest.raises(SettingError, match=f"LearnedOptimizer.*{name}={value}"):
             LearnedOptimizer(optimizer.cell, **{name: value})
 

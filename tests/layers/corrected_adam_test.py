@@ -50,9 +50,10 @@ class Reference:
         self.v = {b: b * v + (1 - b) * g * g for b, v in self.v.items()}
         m = {b: x / (1 - b**t) for b, x in self.m.items()}
         s = {b: root(x / (1 - b**t)) for b, x in self.v.items()}
-        done = min((t - 1) / n, 1) if n else 0.0
+        c = min(t, n) if n else t
+        done = (c - 1) / n if n else 0.0
         time = [done, done**4, float(n > 0), np.log(n) / 5 if n else 0.0]
-        time += [np.tanh(t / 10), np.tanh(t / 100), np.log(t) / 5]
+        time += [np.tanh(c / 10), np.tanh(c / 100), np.log(c) / 5]
         cosines = [
             (cosine(g[part], before[part]), cosine(m[0.5][part], m[0.99][part])) for part in PARTS
         ]

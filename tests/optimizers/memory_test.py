@@ -6,7 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from meta_keras.layers import CoordinatewiseLSTM, GradientDescentCell, GroupedCell, NesterovCell
+from meta_keras.layers import (
+    CoordinatewiseLSTM,
+    CorrectedAdam,
+    GradientDescentCell,
+    GroupedCell,
+    NesterovCell,
+)
 from meta_keras.optimizers import LearnedOptimizer, memory
 from meta_keras.optimizers.memory import state_bytes, warn_of_memory
 
@@ -52,3 +58,13 @@ def test_the_warning_begins_above_a_gibibyte():
         warn_of_memory(GradientDescentCell(), 10**9)
     with pytest.warns(UserWarning, match="900,000 weights 0.28 GiB, and 1.1 GiB with"):
         warn_of_memory(_lstm(), 900_000)
+
+
+def test_memory_of_corrected_adam():
+    """20 bytes a weight and little more; a step takes seven times as much again."""
+    cell = CorrectedAdam(shapes=[(1000, 1000), (1000,)])
+    cell.build_once()
+    assert 20 < state_bytes(cell, 1_001_000) / 1_001_000 < 20.1
+    with pytest.warns(UserWarning, match="20 bytes a weight.* and 1.5 GiB with"):
+        cell.prepare([keras.Variable(np.zeros(1))])
+        warn_of_memory(cell.from_config({**cell.get_config(), "shapes": [[10**7]]}), 10**7)
