@@ -44,7 +44,8 @@ def held_out_tasks(data_dir=None, manual_dir=None):
     """Thirteen tasks of which none is among `training_tasks` or `validation_tasks`.
 
     Pictures have all their pixels, where the training had means of 2x2 or 4x4; of Omniglot, tables,
-    sequences, residual networks, recurrence and attention it had none.
+    residual convolutions and GRUs it had none, of recurrence and attention other networks and other
+    questions.
 
     Args:
         data_dir: TFDS folder with MNIST, CIFAR-100 and Omniglot; TFDS' own default if None.
@@ -107,10 +108,10 @@ def held_out_tasks(data_dir=None, manual_dir=None):
             squares, *table, 32, "a regression with noise, 2,000 rows",
         ),
         "sequences, a GRU": HeldOutTask(
-            _recurrent, classes, *sequences, 64, "recurrence, an embedding of symbols",
+            _recurrent, classes, *sequences, 64, "a GRU, 108 symbols; twice as long, another question",
         ),
         "sequences, a transformer": HeldOutTask(
-            _transformer, classes, *sequences, 64, "attention, layer normalisation",
+            _transformer, classes, *sequences, 64, "normalised before attention, embedded; twice as long",
         ),
     }  # fmt: skip
     return tasks
