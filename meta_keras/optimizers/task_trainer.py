@@ -52,7 +52,8 @@ class TaskSetTrainer(TruncationTrainer):
 
     It is trained by plain `fit` on what `task_truncations` gives, and validated on what
     `task_validation` gives; `val_loss` is the mean of log(f / f_0 + 0.003), f the mean over the
-    last tenth of the steps, and `val_task_0` and so on are those of every task.
+    last tenth of the steps, and `val_task_0` and so on are those of every task. XLA, which
+    `compile(jit_compile=True)` asks for, compiles the training alone.
 
     Args:
         cell: a `meta_keras.layers.Cell` with weights that serve any number of coordinates.
@@ -69,10 +70,9 @@ class TaskSetTrainer(TruncationTrainer):
 
     Raises:
         SettingError: an argument is out of range, also when set later; `compile` or `fit` is given
-            a loss, metrics, targets or weights, or several steps an execution, or there are several
-            replicas; or (in training) there are no tasks, or fewer than in the data, no weight of
-            the cell is trainable, or the data are not what `task_truncations` and `task_validation`
-            give, or for another length.
+            what it cannot heed, or there are several replicas; or (in training) there are no tasks,
+            or fewer than in the data, no weight of the cell is trainable, or the data are not what
+            `task_truncations` and `task_validation` give, or for another length.
     """
 
     made_by = "task_truncations", "task_validation"
@@ -189,7 +189,6 @@ class TaskSetTrainer(TruncationTrainer):
             step: function of a task's number, the task and the rest of a row.
             read: function of this trainer and a row, to its scalars, the task's number first.
             name: of the attribute that has the tasks.
-            jit_compile: whether graphs are compiled by XLA.
         """
         graphs = {}
 
@@ -246,8 +245,9 @@ class TaskSetTrainer(TruncationTrainer):
         )
         fine = tf.math.is_finite(tf.linalg.global_norm(gradients)) & (worst < WORST)
         # Zeros for what is dropped: schedules and accumulation of gradients count every truncation.
-        gradients = [tf.where(fine, gradient, tf.zeros_like(gradient)) for gradient in gradients]
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        gradients = [tf.where(fine, g, tf.zeros_like(g)) for g in gradients]
+        scaled = map(self.optimizer.scale_loss, gradients)  # which `apply_gradients` undoes
+        self.optimizer.apply_gradients(zip(scaled, variables, strict=True))
         loss = tf.where(fine, loss, math.log(WORST))
         self.dropped.assign_add(tf.where(fine, 0.0, 1.0))
         if self.unroll_steps is not None:

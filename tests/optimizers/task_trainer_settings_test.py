@@ -76,6 +76,17 @@ def test_compilation_is_what_compile_is_told():
         trainer.fit(WHOLE, verbose=0)
 
 
+def test_scaling_the_loss_changes_nothing():
+    """Keras divides the gradients by the scale: they must have been multiplied."""
+    found = []
+    for scale in (None, 1024.0):
+        trainer = make_trainer(unroll_steps=None, pairs=1)
+        trainer.compile(keras.optimizers.SGD(0.1, loss_scale_factor=scale), run_eagerly=True)
+        trainer.fit(WHOLE, verbose=0)
+        found.append(float(trainer.cell.phi))
+    assert found[0] != 0.0 and found[1] == pytest.approx(found[0], rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
