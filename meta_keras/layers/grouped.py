@@ -75,6 +75,9 @@ class GroupedCell(Cell):
             ]
             for variable in variables
         ]
+        for group, cell in enumerate(self.cells):
+            pairs = zip(variables, self.assignment, strict=True)
+            cell.prepare([variable for variable, (_, own) in pairs if own == group])
 
     def build(self, parameters_shape):
         for cell in self.cells:
@@ -112,6 +115,10 @@ class GroupedCell(Cell):
     def initial_state(self, parameters):
         parts = self._divide(parameters)
         return tuple(cell.initial_state(part) for cell, part in zip(self.cells, parts, strict=True))
+
+    def for_horizon(self, state, steps):
+        parts = zip(self.cells, state, strict=True)
+        return tuple(cell.for_horizon(part, steps) for cell, part in parts)
 
     def select(self, moved, after, before):
         parts = zip(self.cells, self._divide(moved), after, before, strict=True)

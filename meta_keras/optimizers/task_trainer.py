@@ -6,48 +6,38 @@ import math
 import keras
 import tensorflow as tf
 
-from meta_keras.arguments import Argument, Part, boolean, one_of, positive, positive_integer
+from meta_keras.arguments import (
+    Argument,
+    Part,
+    boolean,
+    one_of,
+    positive,
+    positive_integer,
+    refusal,
+)
 from meta_keras.errors import SettingError
 from meta_keras.optimizers.curves import loss_curve
 from meta_keras.optimizers.estimators import backpropagated, evolved
 from meta_keras.optimizers.meta_loss import FLOOR, meta_loss
 from meta_keras.optimizers.trainer_settings import (
     carried_weights,
-    refuse,
-    refuse_replicas,
+    limit_or_none,
+    named_problems,
     same_policy,
+    same_tasks,
+    shapes_of,
+    task_optimization,
+    task_truncation,
+    trained_weights,
 )
-from meta_keras.presets import model_file
+from meta_keras.optimizers.truncation_trainer import TruncationTrainer
 
 WORST = 7.0  # f / f_0 of an optimization that has diverged.
 ESTIMATORS = {"backpropagation": backpropagated, "pes": evolved}
 
 
-def _limit(trainer, name, value):
-    """A check for a positive float or None."""
-    return None if value is None else positive(trainer, name, value)
-
-
-def _tasks(trainer, name, tasks):
-    """A check for the tasks that a trainer was made for; or None."""
-    if tasks is not None and shapes_of(tasks) != trainer.shapes:
-        raise SettingError(
-            f"TaskSetTrainer: {name}={', '.join(tasks)} are not the tasks it was made for, "
-            f"{', '.join(trainer.shapes)}, or have other variables."
-        )
-    return tasks
-
-
-def shapes_of(tasks):
-    """Dict from a task's name to the shapes of its variables, lists of lists of ints."""
-    return {
-        name: [list(v.shape) for v in task.variables] if task.variables else [[task.size]]
-        for name, task in tasks.items()
-    }
-
-
 @keras.saving.register_keras_serializable(package="meta_keras")
-class TaskSetTrainer(keras.Model):
+class TaskSetTrainer(TruncationTrainer):
     """Truncations of optimizations of many tasks, in turn, each of which trains the same cell.
 
         L(phi) = 1/T sum_t w_t log(f(theta_t) / f(theta_0) + 0.003),      w_t = 1/5 + 16/5 (t/N)^3
@@ -57,12 +47,13 @@ class TaskSetTrainer(keras.Model):
     through the T steps of the truncation, see `backpropagated`; `"pes"` estimates that of the whole
     optimization, see `evolved`.
 
-    A truncation in which a loss is seven times that of the start, or not finite, is dropped: it
-    teaches nothing, it is counted, and the optimization starts anew.
+    A truncation in which a loss is seven times that of the start, or not finite, is dropped: its
+    gradients are taken for zeros, it is counted, and the optimization starts anew.
 
     It is trained by plain `fit` on what `task_truncations` gives, and validated on what
     `task_validation` gives; `val_loss` is the mean of log(f / f_0 + 0.003), f the mean over the
-    last tenth of the steps, and `val_task_0` and so on are those of every task.
+    last tenth of the steps, and `val_task_0` and so on are those of every task. XLA, which
+    `compile(jit_compile=True)` asks for, compiles the training alone.
 
     Args:
         cell: a `meta_keras.layers.Cell` with weights that serve any number of coordinates.
@@ -78,19 +69,22 @@ class TaskSetTrainer(keras.Model):
         shapes: see `shapes_of`; of the tasks by default.
 
     Raises:
-        SettingError: an argument is out of range; `compile` is given a loss or metrics, or there
-            are several replicas; or (in training) there are no tasks.
+        SettingError: an argument is out of range, also when set later; `compile` or `fit` is given
+            what it cannot heed, or there are several replicas; or (in training) there are no tasks,
+            or fewer than in the data, no weight of the cell is trainable, or the data are not what
+            `task_truncations` and `task_validation` give, or for another length.
     """
 
+    made_by = "task_truncations", "task_validation"
     cell = Part()
     unroll_steps = Part(positive_integer(optional=True))
     second_order = Argument(boolean)
     gradient = Part(one_of(tuple(ESTIMATORS)))
     deviation = Argument(positive)
     pairs = Part(positive_integer())
-    limit = Argument(_limit)
-    tasks = Argument(_tasks)
-    validation_tasks = Argument()
+    limit = Argument(limit_or_none)
+    tasks = Argument(same_tasks)
+    validation_tasks = Argument(named_problems)
 
     def __init__(
         self,
@@ -112,6 +106,7 @@ class TaskSetTrainer(keras.Model):
             raise SettingError("TaskSetTrainer: tasks are needed.")
         cell.build_once()
         self.cell = cell
+        named_problems(self, "tasks", tasks)
         self.shapes = shapes_of(tasks) if shapes is None else shapes
         self.unroll_steps = unroll_steps
         self.second_order = second_order
@@ -137,9 +132,6 @@ class TaskSetTrainer(keras.Model):
         self.loss_mean = keras.metrics.Mean(name="loss")
         self.task_means = []
         self.built = True
-
-    def build(self, input_shape=None):
-        """Nothing is left to build."""
 
     def _empty(self, shapes):
         """What is carried from a truncation of a task to its next one, before the first."""
@@ -167,53 +159,68 @@ class TaskSetTrainer(keras.Model):
             "goes_on": tf.constant(1.0),
         }
 
-    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, **kwargs):
-        refuse(loss=loss, loss_weights=loss_weights, metrics=metrics)
-        refuse_replicas(self.distribute_strategy)
-        super().compile(optimizer, **kwargs)
-
-    compile_from_config = model_file.compile_from_config
+    def compile(self, *args, steps_per_execution=1, jit_compile=False, **kwargs):
+        if steps_per_execution != 1:
+            allowed = "be 1, as every task has a graph of its own"
+            raise refusal(self, "steps_per_execution", steps_per_execution, allowed)
+        super().compile(*args, jit_compile=jit_compile, **kwargs)
 
     @property
     def metrics(self):
         return [self.loss_mean, *self.task_means]
 
     def make_train_function(self, force=False):
-        self._step_by_task("train_function", self._train_task, lambda: self.tasks, force)
+        if self.train_function is None or force:
+            step = self._step_by_task(self._train_task, task_truncation, "tasks", self.jit_compile)
+            self.train_function = step
 
     def make_test_function(self, force=False):
-        tasks = self.validation_tasks or self.tasks or ()
-        if len(self.task_means) != len(tasks):
-            self.task_means = [keras.metrics.Mean(name=f"task_{n}") for n in range(len(tasks))]
-        self._step_by_task("test_function", self._test_task, lambda: self.validation_tasks, force)
+        if self.test_function is None or force:
+            name = "validation_tasks" if self.validation_tasks else "tasks"
+            count = len(getattr(self, name) or ())
+            if len(self.task_means) != count:
+                self.task_means = [keras.metrics.Mean(name=f"task_{n}") for n in range(count)]
+            self.test_function = self._step_by_task(self._test_task, task_optimization, name)
 
-    def _step_by_task(self, name, step, tasks, force):
-        """A step of Keras' `fit` that makes a graph for every task when it is the task's turn."""
-        if getattr(self, name, None) is not None and not force:
-            return
+    def _step_by_task(self, step, read, name, jit_compile=False):
+        """A step of Keras' `fit` that makes a graph for every task when it is the task's turn.
+
+        Args:
+            step: function of a task's number, the task and the rest of a row.
+            read: function of this trainer and a row, to its scalars, the task's number first.
+            name: of the attribute that has the tasks.
+        """
         graphs = {}
 
         def one_step(iterator):
-            data = next(iterator)
-            task = int(data["task"][0])
-            if task not in graphs:
-                problem = self._task(tasks() or self.tasks, task)
+            number, *row = read(self, next(iterator))
+            number = int(number)
+            if number not in graphs:
+                graph = functools.partial(step, number, self._task(name, number))
                 # Its own code is ready for graphs: nothing is to be converted. (Functions of the
                 # same code would be taken for one that is traced too often, partial ones are not.)
-                graphs[task] = tf.function(functools.partial(step, task, problem), autograph=False)
-            return graphs[task](data)
+                if not self.run_eagerly:
+                    graph = tf.function(graph, autograph=False, jit_compile=jit_compile)
+                graphs[number] = graph
+            return graphs[number](*row)
 
-        setattr(self, name, one_step)
+        return one_step
 
-    def _task(self, tasks, number):
+    def _task(self, name, number):
+        """The task of a number, for which the cell is prepared."""
+        tasks = getattr(self, name)
         if tasks is None:
             raise SettingError("TaskSetTrainer: tasks=None; set the attribute .tasks before fit.")
+        if number >= len(tasks):
+            raise SettingError(
+                f"TaskSetTrainer: `x` was made for more tasks than there are {name}, {len(tasks)}."
+            )
         task = list(tasks.values())[number]
         self.cell.prepare([tf.TensorSpec(shape) for shape in shapes_of({"": task})[""]])
         return task
 
-    def _train_task(self, number, task, data):
-        seed, step, horizon, told = (data[key][0] for key in ("seed", "step", "horizon", "told"))
+    def _train_task(self, number, task, seed, step, horizon, told):
+        variables = trained_weights(self)
 
         def start():
             theta = tf.cast(task.initial_parameters(seed), self.cell.compute_dtype)
@@ -237,13 +244,11 @@ class TaskSetTrainer(keras.Model):
             self.limit,
         )
         fine = tf.math.is_finite(tf.linalg.global_norm(gradients)) & (worst < WORST)
-        variables = self.cell.trainable_variables
-
-        def learn():
-            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-            return loss
-
-        loss = tf.cond(fine, learn, lambda: tf.constant(math.log(WORST), loss.dtype))
+        # Zeros for what is dropped: schedules and accumulation of gradients count every truncation.
+        gradients = [tf.where(fine, g, tf.zeros_like(g)) for g in gradients]
+        scaled = map(self.optimizer.scale_loss, gradients)  # which `apply_gradients` undoes
+        self.optimizer.apply_gradients(zip(scaled, variables, strict=True))
+        loss = tf.where(fine, loss, math.log(WORST))
         self.dropped.assign_add(tf.where(fine, 0.0, 1.0))
         if self.unroll_steps is not None:
             goes_on = tf.cast(fine, tf.float32)
@@ -266,8 +271,7 @@ class TaskSetTrainer(keras.Model):
             second_order=self.second_order and task.second_order,
         )
 
-    def _test_task(self, number, task, data):
-        seed, steps, told = (data[key][0] for key in ("seed", "horizon", "told"))
+    def _test_task(self, number, task, seed, steps, told):
         curve = loss_curve(self.cell, task, seed, steps, told)
         curve /= curve[0]
         end = tf.reduce_mean(curve[-tf.maximum(steps // 10, 1) :])

@@ -10,19 +10,17 @@ from meta_keras.optimizers.curves import MeanCurve, loss_curve
 from meta_keras.optimizers.trainer_settings import (
     carried_weights,
     check_enough,
-    need,
     needed_problem,
     optimization,
     penalties,
     prepare_cell,
     problem_of_size,
-    refuse,
-    refuse_replicas,
     same_policy,
+    trained_weights,
     truncation,
     weights,
 )
-from meta_keras.presets import model_file
+from meta_keras.optimizers.truncation_trainer import TruncationTrainer
 from meta_keras.recompute import unroll_recomputed
 from meta_keras.unroll import unroll
 
@@ -32,7 +30,7 @@ def _restart_curve(trainer, horizon):
 
 
 @keras.saving.register_keras_serializable(package="meta_keras")
-class OptimizerTrainer(keras.Model):
+class OptimizerTrainer(TruncationTrainer):
     """Truncated back-propagation through the runs of a cell on a problem.
 
     One training step carries on an optimization for `unroll_steps` steps and takes one step of
@@ -138,47 +136,16 @@ class OptimizerTrainer(keras.Model):
         # theta and the cell's state: what is carried over.
         theta = tf.zeros(self.size, cell.compute_dtype)
         self.structure = theta, cell.initial_state(theta)
-        if any(leaf is None for leaf in tf.nest.flatten(self.structure)):
-            raise SettingError(f"{name}: cell={cell!r} must have a whole state before it runs.")
         self.carried = carried_weights(self, self.structure, "carried")
         self.loss_mean = keras.metrics.Mean(name="loss")
         self.horizon = horizon
         self.built = True
-
-    def build(self, input_shape=None):
-        """Nothing is left to build."""
 
     def make_train_function(self, force=False):
         trained = tuple(id(variable) for variable in self.trainable_variables)
         changed = trained != getattr(self, "_trained", trained)
         self._trained = trained
         return super().make_train_function(force or changed)
-
-    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, **kwargs):
-        refuse(loss=loss, loss_weights=loss_weights, metrics=metrics)
-        refuse(weighted_metrics=kwargs.pop("weighted_metrics", None))
-        refuse_replicas(self.distribute_strategy)
-        super().compile(optimizer, **kwargs)
-
-    compile_from_config = model_file.compile_from_config
-
-    def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
-        refuse(y=y, class_weight=class_weight, sample_weight=sample_weight)
-        need(x, "truncations")
-        return super().fit(x, None, *args, **kwargs)
-
-    def evaluate(self, x=None, *args, **kwargs):
-        need(x, "validation_optimizations")
-        return super().evaluate(x, *args, **kwargs)
-
-    @property
-    def dtype_policy(self):
-        return super().dtype_policy
-
-    @dtype_policy.setter
-    def dtype_policy(self, dtype):
-        policy = same_policy(type(self).__name__, self.cell, dtype)
-        keras.Model.dtype_policy.fset(self, policy)
 
     @property
     def metrics(self):
@@ -225,13 +192,8 @@ class OptimizerTrainer(keras.Model):
             raise SettingError(
                 f"{type(self).__name__}: second_order=True needs a problem with second_order=True."
             )
-        variables = self.trainable_variables
-        if not variables:
-            raise SettingError(
-                f"{type(self).__name__}: cell={self.cell!r} has no trainable weights: it has none, "
-                "or it is frozen (trainable=False)."
-            )
-        seed, step = truncation(data, self.unroll_steps, self.loss_weights)
+        variables = trained_weights(self)
+        seed, step = truncation(self, data)
         carried = tf.nest.pack_sequence_as(
             self.structure, [tf.convert_to_tensor(variable) for variable in self.carried]
         )
@@ -251,7 +213,7 @@ class OptimizerTrainer(keras.Model):
         problem = needed_problem(self, self.validation_problem or self.problem)
         check_enough(self.loss_weights, f"horizon={self.horizon}", self.horizon)
         weights = self.loss_weights or [1.0] * self.horizon
-        seed = optimization(data)
+        seed = optimization(self, data)
         self.curve.update_state(loss_curve(self.cell, problem, seed, self.horizon))
         mean = self.curve.result()
         weights = tf.constant(weights[: self.horizon], mean.dtype)

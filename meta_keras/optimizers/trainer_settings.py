@@ -1,15 +1,16 @@
-"""The settings of an `OptimizerTrainer` that are its own, and what it takes of Keras."""
+"""The settings of the two trainers that are their own, and the data they take."""
 
 import math
 
 import numpy as np
 import tensorflow as tf
 
-from meta_keras.arguments import real, refusal
+from meta_keras.arguments import positive, real, refusal
 from meta_keras.batch_norm import adding_losses
 from meta_keras.errors import SettingError
 from meta_keras.layers.cell import Cell
 from meta_keras.layers.full_precision import full_precision
+from meta_keras.problems.problem import Problem
 
 
 def weights(trainer, name, value):
@@ -47,6 +48,39 @@ def same_policy(name, cell, dtype):
     return policy
 
 
+def named_problems(trainer, name, tasks):
+    """A check for a dict from names to problems; or None."""
+    right = isinstance(tasks, dict) and tasks
+    if tasks is not None and not (
+        right and all(isinstance(k, str) and isinstance(v, Problem) for k, v in tasks.items())
+    ):
+        raise refusal(trainer, name, tasks, "be a dict from names to meta_keras.problems.Problem")
+    return tasks
+
+
+def limit_or_none(trainer, name, value):
+    """A check for a positive float or None."""
+    return None if value is None else positive(trainer, name, value)
+
+
+def same_tasks(trainer, name, tasks):
+    """A check for the tasks that a trainer was made for; or None."""
+    if named_problems(trainer, name, tasks) and shapes_of(tasks) != trainer.shapes:
+        raise SettingError(
+            f"TaskSetTrainer: {name}={', '.join(tasks)} are not the tasks it was made for, "
+            f"{', '.join(trainer.shapes)}, or have other variables."
+        )
+    return tasks
+
+
+def shapes_of(tasks):
+    """Dict from a task's name to the shapes of its variables, lists of lists of ints."""
+    return {
+        name: [list(v.shape) for v in task.variables] if task.variables else [[task.size]]
+        for name, task in tasks.items()
+    }
+
+
 def prepare_cell(trainer, problem):
     """Tells a trainer's cell of the variables of a problem, if it has any."""
     if problem is not None and problem.variables is not None:
@@ -69,7 +103,16 @@ def needed_problem(trainer, problem):
 
 
 def carried_weights(trainer, structure, name):
-    """Weights of a trainer, not trained, that hold a nest of tensors from step to step: a list."""
+    """Weights of a trainer, not trained, that hold a nest of tensors from step to step: a list.
+
+    Raises:
+        SettingError: there is no tensor yet for a part of it.
+    """
+    if any(leaf is None for leaf in tf.nest.flatten(structure)):
+        raise SettingError(
+            f"{type(trainer).__name__}: cell={trainer.cell!r} must have a whole state before it "
+            "runs."
+        )
     return [
         trainer.add_weight(
             shape=leaf.shape,
@@ -80,6 +123,20 @@ def carried_weights(trainer, structure, name):
         )
         for number, leaf in enumerate(tf.nest.flatten(structure))
     ]
+
+
+def trained_weights(trainer):
+    """The weights of a trainer that are trained, a list.
+
+    Raises:
+        SettingError: there are none.
+    """
+    if not trainer.trainable_variables:
+        raise SettingError(
+            f"{type(trainer).__name__}: cell={trainer.cell!r} has no trainable weights: it has "
+            "none, or it is frozen (trainable=False)."
+        )
+    return trainer.trainable_variables
 
 
 def penalties(cell, variables):
@@ -98,56 +155,57 @@ def penalties(cell, variables):
     return [v.regularizer(v) for v in variables if v.regularizer is not None]
 
 
-def refuse(**given):
-    """Raises a `SettingError` if one of `given`, arguments of Keras, is not None."""
-    for name, value in given.items():
-        if value is not None:
-            raise SettingError(
-                f"OptimizerTrainer: {name}={value!r} means nothing here: the loss is that of the "
-                "problem, weighted by the trainer's own loss_weights."
-            )
-
-
-def refuse_replicas(strategy):
-    """Raises a `SettingError` if a `tf.distribute.Strategy` has several replicas."""
-    if strategy.num_replicas_in_sync > 1:
-        raise SettingError(
-            "OptimizerTrainer: one replica only, as a truncation carries on what the one before it "
-            f"left; the tf.distribute strategy has {strategy.num_replicas_in_sync}."
-        )
-
-
-def need(x, maker):
-    """Raises a `SettingError` if there are no data; `maker` is the function that makes them."""
-    if x is None:
-        raise SettingError(f"OptimizerTrainer: `x` is missing, it must be what {maker} gives.")
-
-
-def truncation(data, unroll_steps, loss_weights):
+def truncation(trainer, data):
     """`(seed, step)`, int64 scalars, of one element of `truncations`.
 
     Raises:
         SettingError: the data are not of that kind, or made for truncations of another length, or
             there are fewer weights than steps of an optimization.
     """
-    seed, step = _scalars(data, "truncations", "seed", "step", "lengths")
+    seed, step = _scalars(trainer, data, "truncations", "seed", "step", "lengths")
     length, horizon, _ = data["lengths"].shape
-    if length != unroll_steps:
-        raise SettingError(
-            f"OptimizerTrainer: unroll_steps={unroll_steps}, but the truncations were made with "
-            f"unroll_steps={length}."
-        )
-    check_enough(loss_weights, f"an optimization of {horizon} steps", horizon)
+    _check_length(trainer, length)
+    check_enough(trainer.loss_weights, f"an optimization of {horizon} steps", horizon)
     return seed, step
 
 
-def optimization(data):
+def task_truncation(trainer, data):
+    """`(task, seed, step, horizon, told)`, int64 scalars, of one element of `task_truncations`.
+
+    Raises:
+        SettingError: the data are not of that kind, or made for truncations of another length.
+    """
+    names = "task", "seed", "step", "horizon", "told", "unroll_steps"
+    *found, length = _scalars(trainer, data, "task_truncations", *names)
+    _check_length(trainer, int(length) or None)
+    return found
+
+
+def task_optimization(trainer, data):
+    """`(task, seed, horizon, told)`, int64 scalars, of one element of `task_validation`.
+
+    Raises:
+        SettingError: the data are not of that kind.
+    """
+    return _scalars(trainer, data, "task_validation", "task", "seed", "horizon", "told")
+
+
+def _check_length(trainer, length):
+    """Raises a `SettingError` unless a trainer's truncations have that length."""
+    if length != trainer.unroll_steps:
+        raise SettingError(
+            f"{type(trainer).__name__}: unroll_steps={trainer.unroll_steps}, but the truncations "
+            f"were made with unroll_steps={length}."
+        )
+
+
+def optimization(trainer, data):
     """The seed, an int64 scalar, of one element of `validation_optimizations`.
 
     Raises:
         SettingError: the data are not of that kind.
     """
-    return _scalars(data, "validation_optimizations", "seed")[0]
+    return _scalars(trainer, data, "validation_optimizations", "seed")[0]
 
 
 def check_enough(loss_weights, what, steps):
@@ -159,22 +217,19 @@ def check_enough(loss_weights, what, steps):
         )
 
 
-RANKS = {"seed": 1, "step": 1, "lengths": 3}
-
-
-def _scalars(data, maker, *names):
+def _scalars(trainer, data, maker, *names):
     """The int64 scalars, all but `lengths`, of data that have exactly these names."""
     right = isinstance(data, dict) and set(data) == set(names)
     shapes = {name: data[name].shape for name in names} if right else {}
     # Batches have an axis more, and generators of Keras one of unknown length.
     if not right or any(
-        len(shape) != RANKS[name]
+        len(shape) != (3 if name == "lengths" else 1)
         or None in tuple(shape)
         or tf.TensorShape(shape).num_elements() > 1
         for name, shape in shapes.items()
     ):
         raise SettingError(
-            f"OptimizerTrainer: `x` must be what {maker} gives, the tf.data.Dataset of dicts of "
-            f"{' and '.join(names)} itself, not batched, without targets and weights."
+            f"{type(trainer).__name__}: `x` must be what {maker} gives, the tf.data.Dataset of "
+            f"dicts of {' and '.join(names)} itself, not batched, without targets and weights."
         )
     return [tf.cast(tf.reshape(data[name], []), tf.int64) for name in names if name != "lengths"]

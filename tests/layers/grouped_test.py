@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from meta_keras.layers import (
     CoordinatewiseLSTM,
+    CorrectedAdam,
     GradientDescentCell,
     GroupedCell,
     NesterovCell,
@@ -14,6 +15,7 @@ from meta_keras.layers import (
 )
 from meta_keras.optimizers import LearnedOptimizer, OptimizerTrainer, loss_curves, truncations
 from meta_keras.problems import ModelProblem
+from tests.conformance.cells import randomized
 
 
 def _model():
@@ -56,6 +58,34 @@ def test_every_group_has_its_own_cell():
         theta[2:5] += 0.9 * velocity - 0.1 * gradient[2:5]
         theta[[0, 1, 5, 6]] -= 0.5 * gradient[[0, 1, 5, 6]]
         np.testing.assert_allclose(parameters, theta, rtol=1e-6)
+
+
+def test_cells_hear_of_their_own_variables_and_of_the_horizon():
+    """Every one as if it were alone, with the length of the run from the beginning."""
+    shapes, theta = [(2, 2), (1, 1, 3), (2,)], tf.range(9.0)
+    parts = [slice(4, 7), [0, 1, 2, 3, 7, 8]]
+    cells, alone = (
+        [randomized(_built(CorrectedAdam(rate=0.1, **kw)), 0.3, n) for n, kw in enumerate(kwargs)]
+        for kwargs in (
+            [{}, {}],
+            [{"steps": 6, "shapes": own} for own in (shapes[1:2], shapes[::2])],
+        )
+    )
+    cell = GroupedCell(cells, [is_convolution_kernel])
+    cell.prepare([tf.TensorSpec(shape) for shape in shapes])
+    state = cell.for_horizon(cell.initial_state(theta), tf.constant(6, tf.int64))
+    gradient = np.sin(np.arange(9.0, dtype="float32"))
+    found, _ = cell(tf.constant(gradient), tf.zeros(()), theta, state)
+    for part, single in zip(parts, alone, strict=True):
+        own = tf.constant(theta.numpy()[part])
+        start = single.initial_state(own)
+        expected, _ = single(tf.constant(gradient[part]), tf.zeros(()), own, start)
+        np.testing.assert_allclose(found.numpy()[part], expected, rtol=1e-6)
+
+
+def _built(cell):
+    cell.build_once()
+    return cell
 
 
 def test_first_predicate_that_holds_decides():
