@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from meta_keras.problems import draws
+
 
 def backpropagated(meta_loss, cell, runs, offsets, noise):
     """The derivative through the steps of the truncation; what lies before them is constant.
@@ -51,9 +53,7 @@ def evolved(meta_loss, cell, runs, offsets, noise):
     for i, (pair, xi) in enumerate(zip(runs, offsets, strict=True)):
         eps = [
             sigma
-            * tf.random.stateless_normal(
-                value.shape, tf.random.fold_in(seed, 1000 * i + number), dtype=value.dtype
-            )
+            * draws.normal(value.shape, draws.fold_in(seed, 1000 * i + number), dtype=value.dtype)
             for number, value in enumerate(phi)
         ]
         found = []

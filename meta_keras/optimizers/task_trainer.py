@@ -170,7 +170,8 @@ class TaskSetTrainer(keras.Model):
         return [self.loss_mean, *self.task_means]
 
     def make_train_function(self, force=False):
-        self._step_by_task("train_function", self._train_task, lambda: self.tasks, force)
+        jit = self.jit_compile
+        self._step_by_task("train_function", self._train_task, lambda: self.tasks, force, jit)
 
     def make_test_function(self, force=False):
         tasks = self.validation_tasks or self.tasks or ()
@@ -178,7 +179,7 @@ class TaskSetTrainer(keras.Model):
             self.task_means = [keras.metrics.Mean(name=f"task_{n}") for n in range(len(tasks))]
         self._step_by_task("test_function", self._test_task, lambda: self.validation_tasks, force)
 
-    def _step_by_task(self, name, step, tasks, force):
+    def _step_by_task(self, name, step, tasks, force, jit_compile=False):
         """A step of Keras' `fit` that makes a graph for every task when it is the task's turn."""
         if getattr(self, name, None) is not None and not force:
             return
@@ -191,7 +192,9 @@ class TaskSetTrainer(keras.Model):
                 problem = self._task(tasks() or self.tasks, task)
                 # Its own code is ready for graphs: nothing is to be converted. (Functions of the
                 # same code would be taken for one that is traced too often, partial ones are not.)
-                graphs[task] = tf.function(functools.partial(step, task, problem), autograph=False)
+                graphs[task] = tf.function(
+                    functools.partial(step, task, problem), autograph=False, jit_compile=jit_compile
+                )
             return graphs[task](data)
 
         setattr(self, name, one_step)
