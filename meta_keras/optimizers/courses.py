@@ -7,8 +7,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_keras.problems import draws
-
 RATES = tuple(float(f"{d}e{e}") for e in (-5, -4, -3, -2, -1) for d in (1, 2, 5)) + (1.0,)
 LAST = 20  # The training loss at the end is the mean over the last twentieth of the steps.
 
@@ -37,7 +35,7 @@ class Course:
         variables = self.model.trainable_variables
 
         def one_step(step, losses):
-            chosen = draws.uniform(
+            chosen = tf.random.stateless_uniform(
                 [self.task.batch_size], [seed, step], maxval=len(self.data[0]), dtype=tf.int32
             )
             x, y = (tf.gather(part, chosen) for part in self.data)

@@ -53,7 +53,9 @@ def evolved(meta_loss, cell, runs, offsets, noise):
     for i, (pair, xi) in enumerate(zip(runs, offsets, strict=True)):
         eps = [
             sigma
-            * draws.normal(value.shape, draws.fold_in(seed, 1000 * i + number), dtype=value.dtype)
+            * tf.cast(
+                draws.normal(value.shape, draws.fold_in(seed, 1000 * i + number)), value.dtype
+            )
             for number, value in enumerate(phi)
         ]
         found = []

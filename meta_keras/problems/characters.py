@@ -54,9 +54,7 @@ class CharacterClassification(Problem):
         """`(images [batch, H, W, 1] float32, labels [batch] int32)` of a step."""
         order = draws.uniform([len(self.drawings)], draws.fold_in([seed, 0], 1))
         classes = tf.math.top_k(order, self.nway).indices
-        draw = draws.uniform(
-            [2, self.batch_size], [seed, step + 1], maxval=tf.int32.max, dtype=tf.int32
-        )
+        draw = draws.integers([2, self.batch_size], [seed, step + 1], tf.int32.max)
         labels, number = draw[0] % self.nway, draw[1] % self.drawings.shape[1]
         places = tf.stack([tf.gather(classes, labels), number], axis=-1)
         images = tf.gather_nd(self.drawings, places)[..., None]

@@ -72,9 +72,7 @@ class ModelProblem(Problem):
         return shuffled(self.start, seed)
 
     def loss(self, parameters, seed, step):
-        chosen = draws.uniform(
-            [self.batch_size], [seed, step + 1], maxval=len(self.x), dtype=tf.int32
-        )
+        chosen = draws.integers([self.batch_size], [seed, step + 1], len(self.x))
         x, y = tf.gather(self.x, chosen), tf.gather(self.y, chosen)
         if [id(v) for v in self.flat.network.trainable_variables] != [
             id(v) for v in self.variables
