@@ -20,6 +20,7 @@ from absl import flags
 from experiments import devices, program
 from experiments.benchmark import few_shot_contenders, optimizer_contenders
 from experiments.benchmark.measure import take_turns
+from experiments.benchmark.options import SUBJECTS
 
 HIDDEN = 20  # units of the network that the learned optimizer trains
 MODES = {"graph": "without XLA", "xla": "with XLA"}
@@ -28,6 +29,8 @@ MODES = {"graph": "without XLA", "xla": "with XLA"}
 def define_flags(values):
     options = {"flag_values": values}
     devices.define(values)
+    text = "Which update is looked at."
+    flags.DEFINE_enum("subject", "both", SUBJECTS, text, **options)
     text = "Inner steps T of the meta-learner."
     flags.DEFINE_integer("steps", 8, text, lower_bound=1, **options)
     text = "Steps of the learned optimizer's unrolled run."
@@ -137,18 +140,22 @@ def main(values):
         print(f"GPU: {there}. The CPU is checked against itself, with XLA and without.")
     steps, unroll_steps = values.steps, values.unroll_steps
     checks = {
-        f"LSTM meta-learner, T={steps}, conv4, 5-way 1-shot, second order": (
+        "few_shot": (
+            f"LSTM meta-learner, T={steps}, conv4, 5-way 1-shot, second order",
             functools.partial(few_shot_update, steps=steps),
             lambda mode: few_shot_contenders.make_update(mode, 2, steps, 1)[0],
         ),
-        f"learned optimizer, {unroll_steps} steps unrolled": (
+        "optimizer": (
+            f"learned optimizer, {unroll_steps} steps unrolled",
             functools.partial(optimizer_update, steps=unroll_steps),
             lambda mode: optimizer_contenders.make_update(mode, HIDDEN, unroll_steps),
         ),
     }
     fine = True
-    for name, (make, make_update) in checks.items():
-        print(f"\n{name}:", flush=True)
+    for subject, (title, make, make_update) in checks.items():
+        if values.subject not in (subject, "both"):
+            continue
+        print(f"\n{title}:", flush=True)
         tf.config.experimental.enable_tensor_float_32_execution(False)
         fine &= agrees(make, device, values.tolerance)
         tf.config.experimental.enable_tensor_float_32_execution(True)
