@@ -1,4 +1,4 @@
-"""Batch normalisation whose statistics are those of the batch, and its exact derivatives.
+"""Batch normalisation whose statistics are those of the batch, and exact second derivatives.
 
 Whatever this package needs to know of Keras' private names stands in this file.
 """
@@ -55,7 +55,8 @@ def exact_moments(layer, inputs, mask):
 def make_twice_differentiable(network):
     """Sees to it that second derivatives through a network are right.
 
-    Its batch-normalisation layers compute their moments with `exact_moments` from now on.
+    Its batch-normalisation layers compute their moments with `exact_moments` from now on, and
+    what pools the maxima of 2x2 or other windows side by side does it with `exact_max_pool`.
 
     Raises:
         ValueError: second derivatives through one of its layers would be wrong.
@@ -77,6 +78,42 @@ def make_twice_differentiable(network):
             # On the layer itself, not in a class of our own: any network will do, and what is
             # saved of it stays plain Keras.
             layer._moments = functools.partial(exact_moments, layer)
+        if _pools_windows_side_by_side(layer):
+            layer.call = functools.partial(exact_max_pool, layer.pool_size)
+
+
+def _pools_windows_side_by_side(layer):
+    return (
+        isinstance(layer, keras.layers.MaxPooling2D)
+        and tuple(layer.pool_size) == tuple(layer.strides)
+        and (layer.padding, layer.data_format) == ("valid", "channels_last")
+    )
+
+
+def exact_max_pool(size, inputs):
+    """Max pooling by windows side by side, with derivatives of every order that XLA gets right.
+
+    The second derivative of TensorFlow's own is compiled by XLA to one that tells inputs apart by
+    their first eight bits only, and takes another one's for the maximum's where they are close.
+
+    Args:
+        size: `(height, width)` of a window.
+        inputs: `[batch, H, W, C]`.
+
+    Returns:
+        `[batch, H // height, W // width, C]`. Of several maxima the first counts.
+    """
+    (height, width), shape = size, inputs.shape
+    if None in shape[1:]:
+        return tf.nn.max_pool2d(inputs, size, size, "VALID")
+    rows, columns = shape[1] // height, shape[2] // width
+    windows = inputs[:, : rows * height, : columns * width]
+    windows = tf.reshape(windows, [-1, rows, height, columns, width, shape[3]])
+    windows = tf.reshape(
+        tf.transpose(windows, [0, 1, 3, 5, 2, 4]), [-1, rows, columns, shape[3], height * width]
+    )
+    first = tf.one_hot(tf.argmax(windows, axis=-1), height * width, dtype=inputs.dtype)
+    return tf.reduce_sum(tf.stop_gradient(first) * windows, axis=-1)
 
 
 def batch_statistics_clone(network, values):

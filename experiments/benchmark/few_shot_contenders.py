@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from experiments.benchmark.bare_few_shot import BareFewShotTrainer
-from meta_keras.layers import GatedLSTMCell
 from meta_keras.learners import LSTMMetaLearner
 from meta_keras.networks import conv4
 
@@ -15,16 +14,10 @@ NWAY, KSHOT, NQUERY = 5, 1, 15
 POOL = 16  # different batches of episodes
 
 
-def make_learner(mode, order, steps, dtype="float32"):
+def make_learner(mode, order, steps):
     """A freshly initialised, compiled learner, the same weights every time."""
     keras.utils.set_random_seed(0)
-    learner = LSTMMetaLearner(
-        conv4(NWAY, dtype=dtype),
-        GatedLSTMCell(dtype=dtype),
-        inner_steps=steps,
-        second_order=order == 2,
-        dtype=dtype,
-    )
+    learner = LSTMMetaLearner(conv4(NWAY), inner_steps=steps, second_order=order == 2)
     learner.compile(
         keras.optimizers.Adam(1e-3, global_clipnorm=0.25),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
