@@ -103,17 +103,39 @@ def exact_max_pool(size, inputs):
     Returns:
         `[batch, H // height, W // width, C]`. Of several maxima the first counts.
     """
-    (height, width), shape = size, inputs.shape
-    if None in shape[1:]:
+    if None in inputs.shape[1:]:
         return tf.nn.max_pool2d(inputs, size, size, "VALID")
-    rows, columns = shape[1] // height, shape[2] // width
-    windows = inputs[:, : rows * height, : columns * width]
-    windows = tf.reshape(windows, [-1, rows, height, columns, width, shape[3]])
-    windows = tf.reshape(
-        tf.transpose(windows, [0, 1, 3, 5, 2, 4]), [-1, rows, columns, shape[3], height * width]
-    )
-    first = tf.one_hot(tf.argmax(windows, axis=-1), height * width, dtype=inputs.dtype)
-    return tf.reduce_sum(tf.stop_gradient(first) * windows, axis=-1)
+    window = {"ksize": [1, *size, 1], "strides": [1, *size, 1], "padding": "VALID"}
+
+    @tf.custom_gradient
+    def pool(x):
+        maxima = tf.nn.max_pool2d(x, size, size, "VALID")
+
+        @tf.custom_gradient
+        def gradient(upstream):
+            spread = tf.raw_ops.MaxPoolGrad(
+                orig_input=x, orig_output=maxima, grad=upstream, **window
+            )
+            return spread, lambda along: _at_the_maxima(size, x, along)
+
+        return maxima, gradient
+
+    return pool(inputs)
+
+
+def _at_the_maxima(size, x, values):
+    """Of every window of `x` the value, of `values` `[batch, H, W, C]`, where the maximum is."""
+    (height, width), (_, rows, columns, channels) = size, x.shape
+    rows, columns = rows // height, columns // width
+
+    def windows(part):
+        part = part[:, : rows * height, : columns * width]
+        part = tf.reshape(part, [-1, rows, height, columns, width, channels])
+        part = tf.transpose(part, [0, 1, 3, 5, 2, 4])
+        return tf.reshape(part, [-1, rows, columns, channels, height * width])
+
+    first = tf.one_hot(tf.argmax(windows(x), axis=-1), height * width, dtype=x.dtype)
+    return tf.reduce_sum(first * windows(values), axis=-1)
 
 
 def batch_statistics_clone(network, values):
