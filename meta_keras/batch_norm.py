@@ -1,4 +1,4 @@
-"""Batch normalisation whose statistics are those of the batch, and its exact derivatives.
+"""Batch normalisation whose statistics are those of the batch, and exact second derivatives.
 
 Whatever this package needs to know of Keras' private names stands in this file.
 """
@@ -55,7 +55,8 @@ def exact_moments(layer, inputs, mask):
 def make_twice_differentiable(network):
     """Sees to it that second derivatives through a network are right.
 
-    Its batch-normalisation layers compute their moments with `exact_moments` from now on.
+    Its batch-normalisation layers compute their moments with `exact_moments` from now on, and
+    what pools the maxima of 2x2 or other windows side by side does it with `exact_max_pool`.
 
     Raises:
         ValueError: second derivatives through one of its layers would be wrong.
@@ -77,6 +78,64 @@ def make_twice_differentiable(network):
             # On the layer itself, not in a class of our own: any network will do, and what is
             # saved of it stays plain Keras.
             layer._moments = functools.partial(exact_moments, layer)
+        if _pools_windows_side_by_side(layer):
+            layer.call = functools.partial(exact_max_pool, layer.pool_size)
+
+
+def _pools_windows_side_by_side(layer):
+    return (
+        isinstance(layer, keras.layers.MaxPooling2D)
+        and tuple(layer.pool_size) == tuple(layer.strides)
+        and (layer.padding, layer.data_format) == ("valid", "channels_last")
+    )
+
+
+def exact_max_pool(size, inputs):
+    """Max pooling by windows side by side, with derivatives of every order that XLA gets right.
+
+    The second derivative of TensorFlow's own is compiled by XLA to one that tells inputs apart by
+    their first eight bits only, and takes another one's for the maximum's where they are close.
+
+    Args:
+        size: `(height, width)` of a window.
+        inputs: `[batch, H, W, C]`.
+
+    Returns:
+        `[batch, H // height, W // width, C]`. Of several maxima the first counts.
+    """
+    if None in inputs.shape[1:]:
+        return tf.nn.max_pool2d(inputs, size, size, "VALID")
+    window = {"ksize": [1, *size, 1], "strides": [1, *size, 1], "padding": "VALID"}
+
+    @tf.custom_gradient
+    def pool(x):
+        maxima = tf.nn.max_pool2d(x, size, size, "VALID")
+
+        @tf.custom_gradient
+        def gradient(upstream):
+            spread = tf.raw_ops.MaxPoolGrad(
+                orig_input=x, orig_output=maxima, grad=upstream, **window
+            )
+            return spread, lambda along: _at_the_maxima(size, x, along)
+
+        return maxima, gradient
+
+    return pool(inputs)
+
+
+def _at_the_maxima(size, x, values):
+    """Of every window of `x` the value, of `values` `[batch, H, W, C]`, where the maximum is."""
+    (height, width), (_, rows, columns, channels) = size, x.shape
+    rows, columns = rows // height, columns // width
+
+    def windows(part):
+        part = part[:, : rows * height, : columns * width]
+        part = tf.reshape(part, [-1, rows, height, columns, width, channels])
+        part = tf.transpose(part, [0, 1, 3, 5, 2, 4])
+        return tf.reshape(part, [-1, rows, columns, channels, height * width])
+
+    first = tf.one_hot(tf.argmax(windows(x), axis=-1), height * width, dtype=x.dtype)
+    return tf.reduce_sum(first * windows(values), axis=-1)
 
 
 def batch_statistics_clone(network, values):

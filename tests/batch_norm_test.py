@@ -1,5 +1,7 @@
 """Tests of batch statistics and their derivatives."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tensorflow as tf
 
 from meta_keras.batch_norm import (
     all_layers,
+    exact_max_pool,
     exact_moments,
     make_twice_differentiable,
     uses_batch_statistics,
@@ -56,3 +59,34 @@ def test_a_twice_differentiable_network_computes_the_same():
     before = np.array(model(x, training=True))
     make_twice_differentiable(model)
     np.testing.assert_allclose(model(x, training=True), before, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 2)])
+def test_max_pooling_differentiates_twice_with_xla(size):
+    """Against TensorFlow's own without XLA, also where maxima are equal or nearly so."""
+    rng = np.random.default_rng(0)
+    x, direction = (rng.normal(size=(2, 7, 8, 3)).astype("float32") for _ in range(2))
+    x[0] = 1.0 + 1e-4 * x[0]
+    x[1, :4] = 0.5
+
+    def derivatives(pool, x, weights):
+        with tf.GradientTape() as outer:
+            outer.watch(weights)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                pooled = pool(x)
+                loss = tf.reduce_sum(weights * pooled)
+            gradient = inner.gradient(loss, x)
+            along = tf.reduce_sum(gradient * direction)
+        return pooled, gradient, outer.gradient(along, weights)
+
+    def own(x):
+        return tf.nn.max_pool2d(x, size, size, "VALID")
+
+    weights = tf.constant(rng.normal(size=own(x).shape), tf.float32)
+    expected = derivatives(own, tf.constant(x), weights)
+    exact = functools.partial(derivatives, functools.partial(exact_max_pool, size))
+    for jit_compile in (False, True):
+        compiled = tf.function(exact, jit_compile=jit_compile, autograph=False)
+        for found, right in zip(compiled(tf.constant(x), weights), expected, strict=True):
+            np.testing.assert_array_equal(found, right)

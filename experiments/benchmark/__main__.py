@@ -16,6 +16,7 @@ import platform
 
 from absl import app, flags
 
+from experiments import devices
 from experiments.benchmark import few_shot, learned_optimizer
 from experiments.benchmark.options import MODES, QUICK, SUBJECTS, Options, resolve
 
@@ -48,6 +49,7 @@ def define_flags(flag_values):
     ]:
         default = getattr(Options, name)
         flags.DEFINE_integer(name, default, text, lower_bound=lower_bound, **to)
+    devices.define(flag_values)
     text = "JSON file for everything measured; none by default."
     flags.DEFINE_string("output", Options.output, text, **to)
     quick = " ".join(f"--{name}={_shown(value)}" for name, value in QUICK.items())
@@ -99,10 +101,16 @@ def benchmark(options):
     load = os.getloadavg()[0]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # It brings TensorFlow along, which takes seconds: help and refusals do not wait for it.
+    from meta_keras.errors import SettingError
     from meta_keras.files import versions, write_json
 
+    try:
+        device = devices.use(options.device)
+    except SettingError as error:
+        raise app.UsageError(f"--{error}") from error
     report = {
         "experiment": "benchmark",
+        "device": device,
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "load_average": load,
@@ -111,7 +119,7 @@ def benchmark(options):
         "measurements": {},
     }
     print(", ".join(f"{k} {v}" for k, v in report["versions"].items()))
-    print(f"{report['platform']}, {report['processors']} processors")
+    print(f"{report['platform']}, {report['processors']} processors; measured on: {device}")
     if load > 0.5:
         print(f"The machine is busy (load {load:.1f}): trust ratios only.")
     verdicts, expected = [], 0

@@ -39,7 +39,7 @@ def benchmark(options):
     for name, settings in planned.items():
         results[name] = process.run("measure_few_shot", settings, options.timeout)
         print("\n".join(table_rows(name, settings, results[name])), flush=True)
-    arguments = {"episodes": PIPELINE_EPISODES, "threads": options.threads}
+    arguments = {"episodes": PIPELINE_EPISODES, "runtime": options.runtime}
     pipeline = process.run("measure_pipeline", arguments, options.timeout)
     if "error" in pipeline:
         print(f"episode pipeline  FAILED: {pipeline['error']}")
@@ -68,7 +68,7 @@ def plan(options):
         memory = {"steps": options.memory_steps, "updates": options.memory_updates}
         measurements["memory"] = {**REFERENCE, **memory}
     return {
-        name: {**settings, "threads": options.threads} for name, settings in measurements.items()
+        name: {**settings, "runtime": options.runtime} for name, settings in measurements.items()
     }
 
 

@@ -32,7 +32,7 @@ def benchmark(options):
     print("\nlearned optimizer, seconds an update:", flush=True)
     planned, results, measured = plan(options.updates, options.quick), {}, {}
     for name, (function, settings) in planned.items():
-        settings = {**settings, "threads": options.threads}
+        settings = {**settings, "runtime": options.runtime}
         results[name] = process.run(function, settings, options.timeout)
         print(row(name, results[name]), flush=True)
         measured[name] = {"settings": settings, **results[name]}

@@ -14,6 +14,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from experiments import devices
 from experiments.benchmark import few_shot_contenders, optimizer_contenders
 from experiments.benchmark.few_shot_contenders import KSHOT, NQUERY, NWAY
 from meta_keras import data
@@ -33,7 +34,7 @@ def peak_mib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def measure_few_shot(contenders, order, steps, meta_batch, updates, threads):
+def measure_few_shot(contenders, order, steps, meta_batch, updates, runtime):
     """Times contenders that take turns, update by update.
 
     Returns:
@@ -41,7 +42,7 @@ def measure_few_shot(contenders, order, steps, meta_batch, updates, threads):
         one a timed update; for the process `peak_mib`, and `growth_mib`, by how much the peak
         rose after the first tenth of the updates.
     """
-    set_threads(threads)
+    set_up(runtime)
     made = {
         name: few_shot_contenders.make_update(name, order, steps, meta_batch) for name in contenders
     }
@@ -75,25 +76,25 @@ def take_turns(contenders, updates):
     return seconds, settled_mib
 
 
-def measure_optimizer(contenders, hidden, steps, updates, threads):
+def measure_optimizer(contenders, hidden, steps, updates, runtime):
     """Times the training step of a learned optimizer on a network with `hidden` units.
 
     Returns:
         JSON-able dict with `step_seconds`: for every contender the list of its times.
     """
-    set_threads(threads)
+    set_up(runtime)
     made = {name: optimizer_contenders.make_update(name, hidden, steps) for name in contenders}
     return {"step_seconds": take_turns(made, updates)[0], "peak_mib": peak_mib()}
 
 
-def measure_recompute(hidden, steps, recompute, updates, threads):
+def measure_recompute(hidden, steps, recompute, updates, runtime):
     """Memory and time of a run of many steps without truncation.
 
     Returns:
         JSON-able dict: `seconds`, list; `run_mib`, by how much running raises the process's peak
         memory over what it has when everything is built and traced; `peak_mib`.
     """
-    set_threads(threads)
+    set_up(runtime)
     problem = optimizer_contenders.make_problem(hidden)
     trainer = optimizer_contenders.make_trainer("graph", problem, steps, recompute=recompute)
     step = tf.function(trainer.train_step)
@@ -108,17 +109,17 @@ def measure_recompute(hidden, steps, recompute, updates, threads):
     }
 
 
-def measure_pipeline(episodes, threads):
+def measure_pipeline(episodes, runtime):
     """How many episodes a second `meta_keras.data.episodes` delivers when nothing else runs.
 
     Args:
         episodes: how many to time.
-        threads: dict of `intra_op` and `inter_op`, numbers of TensorFlow's threads; 0: its choice.
+        runtime: see `set_up`.
 
     Returns:
         JSON-able dict with `episodes_per_second`.
     """
-    set_threads(threads)
+    set_up(runtime)
     # As many drawings as Omniglot's training classes with their rotations.
     drawings = np.random.default_rng(0).integers(0, 256, (4400, 20, 28, 28), dtype=np.uint8)
     warm_up = episodes // 10
@@ -132,9 +133,16 @@ def measure_pipeline(episodes, threads):
     return {"episodes_per_second": episodes / (time.perf_counter() - start)}
 
 
-def set_threads(threads):
-    tf.config.threading.set_intra_op_parallelism_threads(threads["intra_op"])
-    tf.config.threading.set_inter_op_parallelism_threads(threads["inter_op"])
+def set_up(runtime):
+    """Lets TensorFlow run on a device with so many threads.
+
+    Args:
+        runtime: dict of `device`, see `devices.use`, and `intra_op` and `inter_op`, numbers
+            of threads; 0: TensorFlow's choice.
+    """
+    devices.use(runtime["device"])
+    tf.config.threading.set_intra_op_parallelism_threads(runtime["intra_op"])
+    tf.config.threading.set_inter_op_parallelism_threads(runtime["inter_op"])
 
 
 if __name__ == "__main__":

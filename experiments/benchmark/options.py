@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from experiments import devices
+
 MODES = ("eager", "graph", "xla")
 SUBJECTS = ("few_shot", "optimizer", "both")
 
@@ -29,6 +31,7 @@ class Options:
     updates: int = 30
     memory_updates: int = 1000
     memory_steps: int = 8
+    device: str = devices.DEFAULT
     timeout: int = 1800
     intra_op_threads: int = 0
     inter_op_threads: int = 0
@@ -36,9 +39,10 @@ class Options:
     quick: bool = False
 
     @property
-    def threads(self):
-        """TensorFlow's threads, as the functions of `measure` take them."""
-        return {"intra_op": self.intra_op_threads, "inter_op": self.inter_op_threads}
+    def runtime(self):
+        """What TensorFlow computes on, and its threads, as the functions of `measure` take it."""
+        threads = {"intra_op": self.intra_op_threads, "inter_op": self.inter_op_threads}
+        return {"device": self.device, **threads}
 
 
 def resolve(given):

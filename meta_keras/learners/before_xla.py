@@ -1,6 +1,5 @@
 """A look at labels before a step: XLA drops the assertions within what it compiles."""
 
-import keras
 import tensorflow as tf
 
 
@@ -12,7 +11,8 @@ def checked(learner, x, y=None):
         x, y: arrays, or a data set and None.
 
     Returns:
-        `x`, in which a data set checks its elements.
+        What the steps are given in the place of `x`; a data set checks its elements. N of a learner
+        that reads it from the labels is then in a shape, which is all that XLA sees: see `for_xla`.
 
     Raises:
         ValueError: they are not as the learner says, or come in a form that can only be looked at
@@ -31,15 +31,14 @@ def checked(learner, x, y=None):
     learner.checked_inputs(x)
     if y is not None:
         learner.checked_batch((x, y))
-    return x
+    return learner.for_xla(x)
 
 
 def checked_validation(learner, data):
     """`validation_data`: a data set, or a tuple of arrays, likewise."""
     if isinstance(data, (tuple, list)):
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(tuple(data))
-        checked(learner, x, y)
-        return data
+        x, y, *weights = data
+        return checked(learner, x, y), y, *weights
     return checked(learner, data)
 
 
@@ -48,4 +47,5 @@ def _checked_element(learner, parts):
     x = learner.checked_inputs(x)
     if others:
         x, *_ = learner.checked_batch((x, others[0]))
+    x = learner.for_xla(x)
     return (x, *others) if others else x

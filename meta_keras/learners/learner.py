@@ -150,6 +150,10 @@ class Learner(keras.Model):
         """A batch, once what it says of its classes has been checked; here there is nothing."""
         return x
 
+    def for_xla(self, x):
+        """A checked batch with what XLA has to know before a step; here it knows all there is."""
+        return x
+
     def checked_batch(self, data):
         """What Keras gives a step, `(x, y)` or `(x, y, sample_weight)`, its targets checked.
 

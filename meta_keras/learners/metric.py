@@ -9,6 +9,7 @@ from meta_keras.arguments import Part
 from meta_keras.batch_norm import uses_batch_statistics
 from meta_keras.functional import input_shape
 from meta_keras.learners.episodic import EpisodicLearner
+from meta_keras.learners.learner import one_by_one
 
 
 def class_means(embeddings, members):
@@ -82,14 +83,25 @@ class MetricLearner(EpisodicLearner):
             )
         input_shape(embedding)  # Refuses several inputs.
         self.embedding = embedding
-        # XLA wants to know N before it has seen the labels.
-        self.supports_jit = False
+        # N may differ from batch to batch, for each of which XLA compiles anew: only if asked to.
+        self.jit_compile = False
         self.built = True
 
     def build(self, input_shape=None):
         """Nothing is left to build: all networks have their weights from the start."""
 
+    def compile(self, optimizer="rmsprop", loss=None, *, jit_compile=False, **kwargs):
+        """See `Learner.compile`; without XLA, unless `jit_compile=True`."""
+        super().compile(optimizer, loss, jit_compile=jit_compile is True, **kwargs)
+
+    def for_xla(self, x):
+        labels = tf.convert_to_tensor(x["support_labels"])
+        count = tf.reduce_max(labels) + 1
+        return {**x, "classes": tf.zeros(tf.stack([tf.shape(labels)[0], count, 0]))}
+
     def outputs_of(self, x):
+        if "classes" in x:
+            return tf.shape(x["classes"])[1]
         return tf.reduce_max(self.checked_inputs(x)["support_labels"]) + 1
 
     def is_transductive(self):
@@ -134,18 +146,19 @@ class MetricLearner(EpisodicLearner):
         raise NotImplementedError
 
     def call(self, x, training=False):
-        if training and uses_batch_statistics(self):
-            return super().call(x, training=training)
-        return self._logits(*self.checked_episodes(x), training=training)
+        support_images, labels, query_images = self.checked_episodes(x)
+        count = self.outputs_of({**x, "support_labels": labels})
+        members = tf.one_hot(labels, count, dtype=self.compute_dtype)
+        episodes = support_images, members, query_images
+        if not (training and uses_batch_statistics(self)):
+            return self._logits(*episodes, training=training)
 
-    def episode_logits(self, support_images, support_labels, query_images, training):
-        batch_of_one = (part[None] for part in (support_images, support_labels, query_images))
-        return self._logits(*batch_of_one, training=training)[0]
+        def logits(*episode):
+            return self._logits(*(part[None] for part in episode), training=training)[0]
 
-    def _logits(self, support_images, support_labels, query_images, training):
-        members = tf.one_hot(
-            support_labels, tf.reduce_max(support_labels) + 1, dtype=self.compute_dtype
-        )
+        return one_by_one(logits, episodes, self.compute_dtype)
+
+    def _logits(self, support_images, members, query_images, training):
         images = tf.concat([support_images, query_images], axis=1)
         batch, count = ops.shape(images)[:2]
         embeddings = self.embed(ops.reshape(images, (-1, *images.shape[2:])), training)

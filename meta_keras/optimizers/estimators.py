@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from meta_keras.layers.scale_free import soft_clip
+from meta_keras.problems import draws
 
 
 def backpropagated(meta_loss, cell, runs, offsets, noise, limit=None):
@@ -55,8 +56,8 @@ def evolved(meta_loss, cell, runs, offsets, noise, limit=None):
     for i, (pair, xi) in enumerate(zip(runs, offsets, strict=True)):
         eps = [
             sigma
-            * tf.random.stateless_normal(
-                value.shape, tf.random.fold_in(seed, 1000 * i + number), dtype=value.dtype
+            * tf.cast(
+                draws.normal(value.shape, draws.fold_in(seed, 1000 * i + number)), value.dtype
             )
             for number, value in enumerate(phi)
         ]

@@ -5,6 +5,7 @@ import tensorflow as tf
 from meta_keras import networks
 from meta_keras.arguments import Constant, Part, positive_integer
 from meta_keras.functional import FlatNetwork
+from meta_keras.problems import draws
 from meta_keras.problems.model import shuffled
 from meta_keras.problems.problem import Problem
 
@@ -51,11 +52,9 @@ class CharacterClassification(Problem):
 
     def minibatch(self, seed, step):
         """`(images [batch, H, W, 1] float32, labels [batch] int32)` of a step."""
-        order = tf.random.stateless_uniform([len(self.drawings)], tf.random.fold_in([seed, 0], 1))
+        order = draws.uniform([len(self.drawings)], draws.fold_in([seed, 0], 1))
         classes = tf.math.top_k(order, self.nway).indices
-        draw = tf.random.stateless_uniform(
-            [2, self.batch_size], [seed, step + 1], maxval=tf.int32.max, dtype=tf.int32
-        )
+        draw = draws.integers([2, self.batch_size], [seed, step + 1], tf.int32.max)
         labels, number = draw[0] % self.nway, draw[1] % self.drawings.shape[1]
         places = tf.stack([tf.gather(classes, labels), number], axis=-1)
         images = tf.gather_nd(self.drawings, places)[..., None]

@@ -6,6 +6,7 @@ import tensorflow as tf
 from meta_keras.arguments import Constant, positive_integer
 from meta_keras.errors import SettingError
 from meta_keras.functional import FlatNetwork
+from meta_keras.problems import draws
 from meta_keras.problems.model_checks import check_behaviour, check_declarations, check_element
 from meta_keras.problems.model_loss import check_loss, get_loss
 from meta_keras.problems.problem import Problem
@@ -71,9 +72,7 @@ class ModelProblem(Problem):
         return shuffled(self.start, seed)
 
     def loss(self, parameters, seed, step):
-        chosen = tf.random.stateless_uniform(
-            [self.batch_size], [seed, step + 1], maxval=len(self.x), dtype=tf.int32
-        )
+        chosen = draws.integers([self.batch_size], [seed, step + 1], len(self.x))
         x, y = tf.gather(self.x, chosen), tf.gather(self.y, chosen)
         if [id(v) for v in self.flat.network.trainable_variables] != [
             id(v) for v in self.variables
@@ -104,6 +103,6 @@ def shuffled(weights, seed):
     for number, weight in enumerate(weights):
         values = tf.reshape(weight, [-1])
         # By sorting, as XLA has no operation that shuffles.
-        keys = tf.random.stateless_uniform([values.shape[0]], tf.random.fold_in([seed, 0], number))
+        keys = draws.uniform([values.shape[0]], draws.fold_in([seed, 0], number))
         parts.append(tf.gather(values, tf.argsort(keys)))
     return tf.concat(parts, axis=0)

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from meta_keras.arguments import Part, one_of, positive_integer
+from meta_keras.problems import draws
 from meta_keras.problems.problem import Problem
 
 
@@ -33,16 +34,16 @@ class Quadratic(Problem):
         self.size = self.batch * self.dimensions
 
     def initial_parameters(self, seed):
-        return 0.01 * tf.random.stateless_normal([self.size], tf.random.fold_in([seed, 0], 0))
+        return 0.01 * draws.normal([self.size], draws.fold_in([seed, 0], 0))
 
     def coefficients(self, seed):
         """`(W [batch, dimensions, dimensions], y [batch, dimensions])` of optimization `seed`."""
         draw = {
-            "gaussian": tf.random.stateless_normal,
-            "uniform": tf.random.stateless_uniform,
+            "gaussian": draws.normal,
+            "uniform": draws.uniform,
         }[self.variant]
         n, d = self.batch, self.dimensions
-        w_seed, y_seed = (tf.random.fold_in([seed, 0], purpose) for purpose in (1, 2))
+        w_seed, y_seed = (draws.fold_in([seed, 0], purpose) for purpose in (1, 2))
         return draw([n, d, d], w_seed), draw([n, d], y_seed)
 
     def loss(self, parameters, seed, step):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from meta_keras.arguments import Constant, Part, real
 from meta_keras.errors import SettingError
+from meta_keras.problems import draws
 from meta_keras.problems.problem import Problem
 
 
@@ -62,10 +63,8 @@ class RandomlyScaled(Problem):
 
     def factors(self, seed):
         """c of optimization `seed`: float32 `[P]`."""
-        exponent = tf.random.stateless_uniform(
-            [self.size], tf.random.fold_in([seed, 0], 99), minval=-self.scale, maxval=self.scale
-        )
-        return tf.exp(exponent)
+        drawn = draws.uniform([self.size], draws.fold_in([seed, 0], 99))
+        return tf.exp(2.0 * self.scale * drawn - self.scale)
 
     def initial_parameters(self, seed):
         start = self.problem.initial_parameters(seed)

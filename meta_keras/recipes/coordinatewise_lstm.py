@@ -131,6 +131,7 @@ class CoordinatewiseLSTM(Settings):
     generalize_runs: int = setting(
         20, "Optimizations of each test of `generalize`.", at_least=2, decides=False
     )
+    jit_compile: bool = setting(False, "Compile the whole training step with XLA.")
     preset: str | None = setting(None, "With `eval_only`: test this preset (a name or a folder).")
     seed: int = setting(0, "Seed of everything random.", at_least=0, at_most=2**32 - 1)
 
@@ -270,7 +271,8 @@ class CoordinatewiseLSTM(Settings):
         """A new trainer, ready for a run of so many updates."""
         trainer = self.learner()
         rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, updates)
-        trainer.compile(keras.optimizers.Adam(rate, global_clipnorm=self.clip_norm))
+        optimizer = keras.optimizers.Adam(rate, global_clipnorm=self.clip_norm)
+        trainer.compile(optimizer, jit_compile=self.jit_compile)
         return trainer
 
     def default_logdir(self):

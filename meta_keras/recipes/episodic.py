@@ -51,7 +51,6 @@ class EpisodicRecipe(Settings):
     published: ClassVar[tuple] = ()
     metrics: ClassVar[tuple] = ("accuracy",)
     monitor: ClassVar[str] = "val_accuracy"
-    jit_compile: ClassVar[bool] = False
     preset: ClassVar[str | None] = None
 
     train_episodes: int = setting(22000, "Training episodes.", at_least=1, called="episodes")
@@ -62,6 +61,7 @@ class EpisodicRecipe(Settings):
     validation_interval: int = setting(2000, "Episodes between validations.", at_least=1)
     validation_episodes: int = setting(100, "Episodes of a validation.", at_least=2)
     test_episodes: int = setting(600, "Test episodes.", at_least=2, decides=False)
+    jit_compile: bool = setting(False, "Compile the whole training step with XLA.")
     seed: int = setting(0, "Seed of everything random.", at_least=0, at_most=2**32 - 1)
 
     def check(self):

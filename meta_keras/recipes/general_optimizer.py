@@ -91,6 +91,7 @@ class GeneralOptimizer(Settings):
     suite_steps: tuple[int, ...] = setting(
         (100, 500, 1000), "Steps of the trainings of `suite`.", decides=False
     )
+    jit_compile: bool = setting(False, "Compile the whole training step with XLA.")
     preset: str | None = setting(None, "With `eval_only`: test this preset (a name or a folder).")
     seed: int = setting(0, "Seed of everything random.", at_least=0, at_most=2**32 - 1)
 
@@ -230,7 +231,8 @@ class GeneralOptimizer(Settings):
         trainer = self.learner()
         rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, truncations)
         several = self.tasks_per_update if self.tasks_per_update > 1 else None
-        trainer.compile(keras.optimizers.Adam(rate, gradient_accumulation_steps=several))
+        optimizer = keras.optimizers.Adam(rate, gradient_accumulation_steps=several)
+        trainer.compile(optimizer, jit_compile=self.jit_compile)
         return trainer
 
     def default_logdir(self):

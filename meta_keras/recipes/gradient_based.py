@@ -59,8 +59,6 @@ class GradientBasedRecipe(FewShotRecipe):
         brought=True,
     )
 
-    jit_compile: bool = setting(False, "Compile the whole training step with XLA.")
-
     def check(self):
         super().check()
         if self.downsample == "stride":

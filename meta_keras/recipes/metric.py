@@ -13,7 +13,7 @@ from meta_keras.learners import (
 from meta_keras.recipes.few_shot import FewShotRecipe
 from meta_keras.recipes.pictures import by_pictures
 from meta_keras.recipes.published import omniglot, photographs
-from meta_keras.recipes.settings import fixed, setting
+from meta_keras.recipes.settings import setting
 
 
 class MetricRecipe(FewShotRecipe):
@@ -31,10 +31,6 @@ class MetricRecipe(FewShotRecipe):
         at_least=2,
         cases={"photographs": 16},
         case_of="pictures",
-    )
-
-    jit_compile: bool = fixed(
-        False, "Metric learners read N from the labels, and XLA has to know it before."
     )
 
 

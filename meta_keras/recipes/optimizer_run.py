@@ -21,7 +21,7 @@ def begin(recipe, logdir, eval_only):
         SettingError: there is nothing to test, or a preset is to be trained.
         RunInUse: another process is training in the folder.
     """
-    runtime.set_up(recipe.seed)
+    runtime.set_up(recipe.seed, jit_compile=recipe.jit_compile)
     logdir = pathlib.Path(logdir or recipe.default_logdir()).expanduser()
     if recipe.preset and not eval_only:
         raise SettingError(f"preset={recipe.preset} can only be tested: add `eval_only`.")

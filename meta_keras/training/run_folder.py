@@ -157,5 +157,7 @@ def _refuse_foreign(folder, logdir):
 
 
 def _plain(value):
-    """Lists were once saved as texts."""
+    """Lists were once saved as texts; and a switch that is off, older versions may not have had."""
+    if value is False:
+        return None
     return [str(part) for part in value] if isinstance(value, (list, tuple)) else value

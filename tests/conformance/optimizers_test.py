@@ -70,6 +70,20 @@ def test_saved_training_goes_on_bit_for_bit(optimizer, data, tmp_path):
         np.testing.assert_array_equal(actual, expected)
 
 
+def test_compiled_with_xla(optimizer, data):
+    """The same steps as without, of a model that Keras compiles."""
+    steps = []
+    for options in ({"run_eagerly": True}, {"jit_compile": True}):
+        parts = [keras.layers.Conv2D(2, 3), keras.layers.Flatten(), keras.layers.Dense(1)]
+        model = keras.Sequential([keras.Input((4, 4, 1)), *parts])
+        model.set_weights([np.full(v.shape, 0.1 + n) for n, v in enumerate(model.weights)])
+        model.compile(LearnedOptimizer(optimizer.cell), "mse", **options)
+        steps.append([model.train_on_batch(*data) for _ in range(2)] + model.get_weights())
+    assert model.jit_compile is True
+    for actual, expected in zip(*steps, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-5)
+
+
 def test_config_round_trip(optimizer):
     config = optimizer.get_config()
     for _ in range(2):  # the config is only read

@@ -28,7 +28,7 @@ from meta_keras import LSTMMetaLearner, networks, recipes
         (["--kshot=6"], "--kshot plus --test_nquery must be at most 20"),
         (["--pools=3", "--downsample=stride"], "--pools=3 does not go with --downsample=stride"),
         (["--method=matching", "--temperature=0"], "temperature"),
-        (["--method=siamese", "--jit_compile"], "--jit_compile does not apply to --met"),
+        (["--method=siamese", "--anil"], "--anil does not apply to --method=siamese"),
         (["--method=maml", "--temperature=0.1"], "--temperature=0.1 does not apply to --method=ma"),
         (
             ["--method=maml", "--second_order"],

@@ -33,11 +33,10 @@ def _distance(some, others):
 
 
 @pytest.mark.parametrize("second_order", [False, True])
-def test_eagerly_as_a_graph_and_compiled(make_network, make_batch, randomize_cell, second_order):
+def test_eagerly_and_as_a_graph(make_network, make_batch, randomize_cell, second_order):
     x, y = make_batch()
     results = []
-    graph = [] if second_order else [{}]  # compiled it is a graph as well
-    for kwargs in ({"run_eagerly": True}, *graph, {"jit_compile": True}):
+    for kwargs in ({"run_eagerly": True}, {}):
         # Plain gradient steps: Adam would blow up the noise of vanishing gradients.
         optimizer = keras.optimizers.SGD(0.1)
         learner = LSTMMetaLearner(

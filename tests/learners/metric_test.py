@@ -46,6 +46,30 @@ def _compile(learner, optimizer=None, **kwargs):
     return learner
 
 
+def test_xla_for_any_number_of_classes(make_learner, make_batch):
+    """Another one in every episode of a data set, in training and in validation."""
+    batches = [make_batch(classes=classes, seed=classes) for classes in (3, 5)]
+    kinds = tf.nest.map_structure(
+        lambda part: tf.TensorSpec([1, None, *part.shape[2:]], part.dtype), batches[0]
+    )
+    data = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=kinds)
+    losses = []
+    for options in ({"run_eagerly": True}, {"jit_compile": True}):
+        learner = _compile(make_learner("euclidean"), keras.optimizers.SGD(0.1), **options)
+        history = learner.fit(data, validation_data=data, verbose=0).history
+        losses.append([history["loss"], history["val_loss"]])
+        x, _ = batches[1]
+        losses[-1].append(learner.predict(x, verbose=0).mean())
+    assert learner.jit_compile is True
+    for found, expected in zip(*losses, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_xla_only_if_asked_for(make_learner):
+    assert not make_learner("euclidean").jit_compile
+    assert not _compile(make_learner("euclidean")).jit_compile
+
+
 @pytest.mark.parametrize("name", ["euclidean", "matching", "relation", "siamese"])
 def test_moving_statistics(make_learner, make_batch, name):
     """Updated by training, from support and query of one episode after the other."""

@@ -39,11 +39,6 @@ def weights(model):
     return [np.array(v, np.float64) for v in model.trainable_variables]
 
 
-def test_xla_computes_the_same(data):
-    one, other = (make_model(make_optimizer(), jit_compile=jit) for jit in (True, False))
-    np.testing.assert_allclose(fit(one, data), fit(other, data), rtol=1e-3)
-
-
 def test_accumulated_gradients_are_one_step_of_their_mean(data):
     halves = make_model(make_optimizer(gradient_accumulation_steps=2))
     whole = make_model(make_optimizer())

@@ -106,7 +106,7 @@ def test_settings_of_other_methods_are_refused(name, settings):
         ("lstm", {"dataset": "folder"}, "dataset=folder needs `data_dir`"),
         ("lstm", {"episodes": 3}, "multiple of meta_batch=2"),
         ("lstm", {"episodes": 3000}, "multiple of validation_interval=2000"),
-        ("prototypical", {"jit_compile": True}, "jit_compile=True does not apply to method=protot"),
+        ("prototypical", {"anil": True}, "anil=True does not apply to method=prototypical"),
         ("zero_shot", {"test_nquery": 20}, "at most 19"),
     ],
 )

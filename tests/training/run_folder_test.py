@@ -32,6 +32,12 @@ def test_settings_a_method_has_not_were_once_saved_as_none(begun):
     assert open_run(begun, {"steps": 5}) == begun
 
 
+def test_a_switch_that_is_off_was_once_no_setting(begun):
+    assert open_run(begun, {"steps": 5, "units": [20, 20], "jit_compile": False}) == begun
+    with pytest.raises(SettingError, match="jit_compile: None there, True now"):
+        open_run(begun, {"steps": 5, "units": [20, 20], "jit_compile": True})
+
+
 def test_other_settings_are_refused(begun):
     with pytest.raises(SettingError, match=r"(?s)other settings.*steps: 5 there, 6 now"):
         open_run(begun, {"steps": 6, "units": [20, 20]})

@@ -4,12 +4,12 @@ import numpy as np
 
 from experiments.benchmark import few_shot, learned_optimizer, process
 
-THREADS = {"intra_op": 1, "inter_op": 2}
+RUNTIME = {"device": "cpu", "intra_op": 1, "inter_op": 2}
 
 
 def test_few_shot():
     settings = {**few_shot.REFERENCE, "contenders": ["graph", "bare"], "steps": 1, "updates": 10}
-    settings["threads"] = THREADS
+    settings["runtime"] = RUNTIME
     result = process.run("measure_few_shot", settings, timeout=300)
     assert "error" not in result, result
     assert all(len(seconds) == 10 for seconds in result["episode_seconds"].values())
@@ -21,7 +21,7 @@ def test_few_shot():
 
 
 def test_optimizer():
-    arguments = {"hidden": 2, "steps": 3, "updates": 10, "threads": THREADS}
+    arguments = {"hidden": 2, "steps": 3, "updates": 10, "runtime": RUNTIME}
     arguments["contenders"] = ["graph", "bare"]
     result = process.run("measure_optimizer", arguments, timeout=300)
     assert "error" not in result, result
@@ -31,7 +31,7 @@ def test_optimizer():
 
 
 def test_recompute():
-    arguments = {"hidden": 2, "steps": 3, "recompute": True, "updates": 10, "threads": THREADS}
+    arguments = {"hidden": 2, "steps": 3, "recompute": True, "updates": 10, "runtime": RUNTIME}
     result = process.run("measure_recompute", arguments, timeout=300)
     assert "error" not in result, result
     assert len(result["seconds"]) == 10 and min(result["seconds"]) > 0
@@ -40,7 +40,7 @@ def test_recompute():
 
 
 def test_pipeline():
-    arguments = {"episodes": 20, "threads": THREADS}
+    arguments = {"episodes": 20, "runtime": RUNTIME}
     assert process.run("measure_pipeline", arguments, timeout=300)["episodes_per_second"] > 0
 
 
@@ -53,5 +53,5 @@ def test_a_failed_measurement_is_told():
 
 
 def test_a_measurement_that_takes_too_long_is_given_up():
-    result = process.run("measure_pipeline", {"episodes": 20, "threads": THREADS}, timeout=0.1)
+    result = process.run("measure_pipeline", {"episodes": 20, "runtime": RUNTIME}, timeout=0.1)
     assert "--timeout=0.1" in result["error"]
