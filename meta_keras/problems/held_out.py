@@ -108,10 +108,11 @@ def held_out_tasks(data_dir=None, manual_dir=None):
             squares, *table, 32, "a regression with noise, 2,000 rows",
         ),
         "sequences, a GRU": HeldOutTask(
-            _recurrent, classes, *sequences, 64, "a GRU, 108 symbols; twice as long, another question",
+            _recurrent, classes, *sequences, 64, "a GRU, 108 symbols; another question",
         ),
         "sequences, a transformer": HeldOutTask(
-            _transformer, classes, *sequences, 64, "normalised before attention, embedded; twice as long",
+            _transformer, classes, *sequences, 64,
+            "normalised before attention, 108 symbols; another question",
         ),
     }  # fmt: skip
     return tasks
