@@ -48,5 +48,9 @@ class RunStopped(UserError):
     """A signal has stopped a training after a checkpoint; the same call goes on from there."""
 
 
+class WorkerLost(UserError):
+    """Another worker of a training has ended; the same command on all goes on."""
+
+
 class NonFiniteLoss(UserError):
     """Training met a loss that is not a number."""

@@ -103,7 +103,7 @@ def any_data(request):
 def plain_runtime(monkeypatch):
     """Runs in this process seed everything, but change nothing else of TensorFlow's."""
 
-    def set_up(seed, *_):
+    def set_up(seed, *_, **__):
         keras.utils.set_random_seed(seed)
 
     monkeypatch.setattr(runtime, "set_up", set_up)

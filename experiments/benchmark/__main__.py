@@ -13,6 +13,7 @@ import functools
 import os
 import pathlib
 import platform
+import sys
 
 from absl import app, flags
 
@@ -107,7 +108,8 @@ def benchmark(options):
     try:
         device = devices.use(options.device)
     except SettingError as error:
-        raise app.UsageError(f"--{error}") from error
+        print(f"\nUsageError: --{error}", file=sys.stderr)
+        return 2
     report = {
         "experiment": "benchmark",
         "device": device,

@@ -134,7 +134,7 @@ def rotate(descriptors, degrees):
     return turned
 
 
-def zero_shot_episodes(described, nway, nquery, *, seed, count, start=0, meta_batch=1):
+def zero_shot_episodes(described, nway, nquery, *, seed, count, start=0, meta_batch=1, every=1):
     """A dataset of zero-shot episodes, each a pure function of its number and the seed.
 
     Of every class one drawing is drawn whose drawer describes the class, and Q others to query.
@@ -142,7 +142,7 @@ def zero_shot_episodes(described, nway, nquery, *, seed, count, start=0, meta_ba
     Args:
         described: `DescribedClasses`.
         nway, nquery: N, Q.
-        seed, count, start, meta_batch: as in `episodes`.
+        seed, count, start, meta_batch, every: as in `episodes`.
 
     Returns:
         A `tf.data.Dataset` of `(x, y)` batches, x a dict of `descriptors` float32
@@ -168,7 +168,7 @@ def zero_shot_episodes(described, nway, nquery, *, seed, count, start=0, meta_ba
         }
         return x, tf.repeat(tf.range(nway), nquery)
 
-    indices = tf.data.Dataset.range(start, start + count)
+    indices = tf.data.Dataset.range(start, start + count * every, every)
     return (
         indices.map(episode, num_parallel_calls=2)
         .batch(meta_batch, drop_remainder=True)

@@ -82,8 +82,10 @@ def choose(places, seed, index, nway, per_class):
     return tf.broadcast_to(classes[:, None], chosen.shape), numbers
 
 
-def episodes(classes, nway, kshot, nquery, *, seed, count, start=0, meta_batch=1, augment="none"):
-    """A dataset of the episodes `start ... start + count - 1` of the stream `seed`.
+def episodes(
+    classes, nway, kshot, nquery, *, seed, count, start=0, meta_batch=1, every=1, augment="none"
+):
+    """A dataset of the episodes `start, start + every, ...` of the stream `seed`.
 
     Args:
         classes: `ImageClasses`; or uint8 `[classes, drawings a class, H, W]`, ink 255. Where a
@@ -93,6 +95,7 @@ def episodes(classes, nway, kshot, nquery, *, seed, count, start=0, meta_batch=1
         count: number of episodes, a multiple of `meta_batch`.
         start: number of the first one, so that a run can resume.
         meta_batch: B, episodes a batch.
+        every: so many workers, each with a `start` of its own, share the stream.
         augment: as in `sample_episode`.
 
     Returns:
@@ -109,7 +112,7 @@ def episodes(classes, nway, kshot, nquery, *, seed, count, start=0, meta_batch=1
         raise SettingError(f"augment={augment} must be one of {', '.join(AUGMENTATIONS)}.")
     read = classes.reader()
     return (
-        tf.data.Dataset.range(start, start + count)
+        tf.data.Dataset.range(start, start + count * every, every)
         .map(
             lambda index: _episode(
                 classes, read, tf.constant(seed, tf.int64), index, nway, kshot, nquery, augment

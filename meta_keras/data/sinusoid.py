@@ -44,8 +44,8 @@ def sample_sinusoid(seed, index, kshot, nquery):
     return {**support, "query_images": x[kshot:]}, y[kshot:]
 
 
-def sinusoids(kshot=10, nquery=10, *, seed, count, start=0, meta_batch=1):
-    """A dataset of the waves `start ... start + count - 1` of the stream `seed`.
+def sinusoids(kshot=10, nquery=10, *, seed, count, start=0, meta_batch=1, every=1):
+    """A dataset of the waves `start, start + every, ...` of the stream `seed`.
 
     Args:
         kshot, nquery: K, Q.
@@ -53,6 +53,7 @@ def sinusoids(kshot=10, nquery=10, *, seed, count, start=0, meta_batch=1):
         count: number of episodes, a multiple of `meta_batch`.
         start: number of the first one, so that a run can resume.
         meta_batch: B, episodes a batch.
+        every: so many workers, each with a `start` of its own, share the stream.
 
     Returns:
         A `tf.data.Dataset` of `(x, y)` batches, see `sample_sinusoid`.
@@ -72,8 +73,9 @@ def sinusoids(kshot=10, nquery=10, *, seed, count, start=0, meta_batch=1):
     def batch(first):
         # One after the other in one graph: calling it for each would cost more than its work.
         stream = tf.constant(seed, tf.int64)
-        drawn = [sample_sinusoid(stream, first + i, kshot, nquery) for i in range(meta_batch)]
+        numbers = [first + i * every for i in range(meta_batch)]
+        drawn = [sample_sinusoid(stream, number, kshot, nquery) for number in numbers]
         return tf.nest.map_structure(lambda *parts: tf.stack(parts), *drawn)
 
-    firsts = tf.data.Dataset.range(start, start + count, meta_batch)
+    firsts = tf.data.Dataset.range(start, start + count * every, meta_batch * every)
     return firsts.map(batch, num_parallel_calls=2).prefetch(4)

@@ -100,7 +100,7 @@ class MetricLearner(EpisodicLearner):
         return {**x, "classes": tf.zeros(tf.stack([tf.shape(labels)[0], count, 0]))}
 
     def outputs_of(self, x):
-        if "classes" in x:
+        if isinstance(x, dict) and "classes" in x:
             return tf.shape(x["classes"])[1]
         return tf.reduce_max(self.checked_inputs(x)["support_labels"]) + 1
 

@@ -68,6 +68,8 @@ class OptimizerTrainer(TruncationTrainer):
         validation_problem: what validation runs on, of the same size; `problem` by default. Not
             saved either.
         size: P; that of the problem by default.
+        meta_batch: B, optimizations side by side: an update carries each on by a truncation and
+            follows the mean of their losses.
         dtype: that of the cell, by default and by rule.
 
     Attributes:
@@ -105,6 +107,7 @@ class OptimizerTrainer(TruncationTrainer):
     loss_weights = Argument(weights)
     recompute = Argument(boolean)
     horizon = Argument(positive_integer(), then=_restart_curve)
+    meta_batch = Part(positive_integer())
 
     def __init__(
         self,
@@ -117,6 +120,7 @@ class OptimizerTrainer(TruncationTrainer):
         horizon=100,
         validation_problem=None,
         size=None,
+        meta_batch=1,
         dtype=None,
         **kwargs,
     ):
@@ -132,11 +136,12 @@ class OptimizerTrainer(TruncationTrainer):
         self.second_order = second_order
         self.loss_weights = loss_weights
         self.recompute = recompute
+        self.meta_batch = meta_batch
         cell.build_once(self.size)
         # theta and the cell's state: what is carried over.
         theta = tf.zeros(self.size, cell.compute_dtype)
         self.structure = theta, cell.initial_state(theta)
-        self.carried = carried_weights(self, self.structure, "carried")
+        self.carried = carried_weights(self, [self.structure] * self.meta_batch, "carried")
         self.loss_mean = keras.metrics.Mean(name="loss")
         self.horizon = horizon
         self.built = True
@@ -193,18 +198,26 @@ class OptimizerTrainer(TruncationTrainer):
                 f"{type(self).__name__}: second_order=True needs a problem with second_order=True."
             )
         variables = trained_weights(self)
-        seed, step = truncation(self, data)
+        work = truncation(self, data)
+        # A replica of several has work, and carries on, for its share of the optimizations only.
+        kept = self.carried[: len(tf.nest.flatten([self.structure] * len(work)))]
         carried = tf.nest.pack_sequence_as(
-            self.structure, [tf.convert_to_tensor(variable) for variable in self.carried]
+            [self.structure] * len(work), [tf.convert_to_tensor(v) for v in kept]
         )
-        begin = tf.cond(step == 0, lambda: self.start(seed), lambda: carried)
+        losses, after = [], []
         with tf.GradientTape() as tape:
-            loss, parameters, state = self.truncation_loss(seed, step, *begin)
-            loss += sum(penalties(self.cell, variables))
-            scaled_loss = self.optimizer.scale_loss(loss)  # which `apply_gradients` undoes
+            for (seed, step), run in zip(work, carried, strict=True):
+                begin = tf.cond(step == 0, lambda s=seed: self.start(s), lambda r=run: r)
+                loss, *run = self.truncation_loss(seed, step, *begin)
+                losses.append(loss)
+                after.append(tuple(run))
+            loss = tf.reduce_mean(losses) + sum(penalties(self.cell, variables))
+            # The gradients of replicas are added up; and `apply_gradients` undoes the scale.
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            scaled_loss = self.optimizer.scale_loss(loss / replicas)
         gradients = tape.gradient(scaled_loss, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        for variable, value in zip(self.carried, tf.nest.flatten((parameters, state)), strict=True):
+        for variable, value in zip(kept, tf.nest.flatten(after), strict=True):
             variable.assign(value)
         self.loss_mean.update_state(loss)
         return {"loss": self.loss_mean.result()}
@@ -238,6 +251,7 @@ class OptimizerTrainer(TruncationTrainer):
             "recompute": self.recompute,
             "horizon": self.horizon,
             "size": self.size,
+            "meta_batch": self.meta_batch,
         }
 
     @classmethod

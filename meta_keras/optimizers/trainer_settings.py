@@ -156,17 +156,23 @@ def penalties(cell, variables):
 
 
 def truncation(trainer, data):
-    """`(seed, step)`, int64 scalars, of one element of `truncations`.
+    """Pairs `(seed, step)` of int64 scalars, one an optimization of an element of `truncations`.
 
     Raises:
-        SettingError: the data are not of that kind, or made for truncations of another length, or
-            there are fewer weights than steps of an optimization.
+        SettingError: the data are not of that kind, or made for truncations of another length or
+            for another meta-batch, or there are fewer weights than steps of an optimization.
     """
-    seed, step = _scalars(trainer, data, "truncations", "seed", "step", "lengths")
+    seeds, steps = _vectors(trainer, data, "truncations", "seed", "step", "lengths")
     length, horizon, _ = data["lengths"].shape
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if len(seeds) * replicas != trainer.meta_batch:
+        raise SettingError(
+            f"{type(trainer).__name__}: meta_batch={trainer.meta_batch}, but the truncations are "
+            f"of {len(seeds) * replicas} optimizations."
+        )
     _check_length(trainer, length)
     check_enough(trainer.loss_weights, f"an optimization of {horizon} steps", horizon)
-    return seed, step
+    return list(zip(seeds, steps, strict=True))
 
 
 def task_truncation(trainer, data):
@@ -176,7 +182,7 @@ def task_truncation(trainer, data):
         SettingError: the data are not of that kind, or made for truncations of another length.
     """
     names = "task", "seed", "step", "horizon", "told", "unroll_steps"
-    *found, length = _scalars(trainer, data, "task_truncations", *names)
+    *found, length = (value for [value] in _vectors(trainer, data, "task_truncations", *names))
     _check_length(trainer, int(length) or None)
     return found
 
@@ -187,7 +193,8 @@ def task_optimization(trainer, data):
     Raises:
         SettingError: the data are not of that kind.
     """
-    return _scalars(trainer, data, "task_validation", "task", "seed", "horizon", "told")
+    names = "task", "seed", "horizon", "told"
+    return [value for [value] in _vectors(trainer, data, "task_validation", *names)]
 
 
 def _check_length(trainer, length):
@@ -205,7 +212,8 @@ def optimization(trainer, data):
     Raises:
         SettingError: the data are not of that kind.
     """
-    return _scalars(trainer, data, "validation_optimizations", "seed")[0]
+    [[seed]] = _vectors(trainer, data, "validation_optimizations", "seed")
+    return seed
 
 
 def check_enough(loss_weights, what, steps):
@@ -217,19 +225,20 @@ def check_enough(loss_weights, what, steps):
         )
 
 
-def _scalars(trainer, data, maker, *names):
-    """The int64 scalars, all but `lengths`, of data that have exactly these names."""
+def _vectors(trainer, data, maker, *names):
+    """Lists of int64 scalars, all but `lengths`, of data that have exactly these names."""
     right = isinstance(data, dict) and set(data) == set(names)
     shapes = {name: data[name].shape for name in names} if right else {}
     # Batches have an axis more, and generators of Keras one of unknown length.
     if not right or any(
         len(shape) != (3 if name == "lengths" else 1)
         or None in tuple(shape)
-        or tf.TensorShape(shape).num_elements() > 1
+        or (name == "lengths" and tf.TensorShape(shape).num_elements())
+        or (name != "lengths" and maker != "truncations" and shape[0] != 1)
         for name, shape in shapes.items()
     ):
         raise SettingError(
             f"{type(trainer).__name__}: `x` must be what {maker} gives, the tf.data.Dataset of "
             f"dicts of {' and '.join(names)} itself, not batched, without targets and weights."
         )
-    return [tf.cast(tf.reshape(data[name], []), tf.int64) for name in names if name != "lengths"]
+    return [tf.unstack(tf.cast(data[name], tf.int64)) for name in names if name != "lengths"]

@@ -6,7 +6,9 @@ import tensorflow as tf
 from meta_keras.errors import SettingError
 
 
-def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
+def truncations(
+    count, steps, unroll_steps, seed=0, start=0, total=None, meta_batch=1, streams=None
+):
     """The order of work for an `OptimizerTrainer`: truncations of optimizations, in turn.
 
     Truncation number i is a pure function of `(seed, i)`, so that a run can resume exactly. Each
@@ -23,9 +25,12 @@ def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
         seed: names the stream of optimizations.
         start: number of the first truncation.
         total: truncations of the whole training, `start + count` by default.
+        meta_batch: B, optimizations side by side: an element is a truncation of each.
+        streams: the numbers, from 0 to B - 1, of those that are wanted, where several replicas
+            share them; all by default.
 
     Returns:
-        A `tf.data.Dataset` of dicts of int64 `seed` and `step`, `[1]` each, and `lengths`
+        A `tf.data.Dataset` of dicts of int64 `seed` and `step`, `[B]` each, and `lengths`
         `[unroll_steps, longest horizon, 0]`, which is empty: its shape tells the trainer, when it
         makes a graph, what the truncations were made for.
 
@@ -49,14 +54,16 @@ def truncations(count, steps, unroll_steps, seed=0, start=0, total=None):
     begun = np.cumsum([0, *-(-np.diff(begins) // lengths[:-1])])
     begins, lengths, begun = (tf.constant(a, tf.int64) for a in (begins, lengths, begun))
 
+    streams = tf.constant(list(range(meta_batch) if streams is None else streams), tf.int64)
+
     def truncation(i):
         stage = tf.reduce_sum(tf.cast(i >= begins, tf.int64)) - 1
         length, number = lengths[stage], i - begins[stage]
         return {
-            "seed": (tf.constant(seed, tf.int64) * 1_000_000_007 + begun[stage] + number // length)[
-                None
-            ],
-            "step": (number % length * unroll_steps)[None],
+            "seed": tf.constant(seed, tf.int64) * 1_000_000_007
+            + (begun[stage] + number // length) * meta_batch
+            + streams,
+            "step": tf.repeat(number % length * unroll_steps, len(streams)),
             "lengths": tf.zeros([int(unroll_steps), int(max(horizons)), 0], tf.int64),
         }
 

@@ -18,7 +18,7 @@ from meta_keras.optimizers import (
 from meta_keras.problems import RandomlyScaled
 from meta_keras.recipes import optimizer_problems, optimizer_run
 from meta_keras.recipes.optimizer_problems import PROBLEMS, by_problem
-from meta_keras.recipes.settings import Settings, setting
+from meta_keras.recipes.settings import Settings, setting, strategy_setting
 
 
 class CoordinatewiseLSTM(Settings):
@@ -59,6 +59,7 @@ class CoordinatewiseLSTM(Settings):
         "the updates that `optimizations` of `steps` would be (Chen et al. 2020, "
         "https://arxiv.org/abs/2010.09089).",
     )
+    meta_batch: int = setting(1, "Optimizations side by side, an update's.", at_least=1)
     unroll_steps: int = setting(20, "Steps of a truncation.", at_least=1)
     second_order: bool = by_problem(
         False,
@@ -134,19 +135,16 @@ class CoordinatewiseLSTM(Settings):
     jit_compile: bool = setting(False, "Compile the whole training step with XLA.")
     preset: str | None = setting(None, "With `eval_only`: test this preset (a name or a folder).")
     seed: int = setting(0, "Seed of everything random.", at_least=0, at_most=2**32 - 1)
+    strategy: str = strategy_setting()
 
     def check(self):
         optimizer_problems.check(self)
         if self.steps % self.unroll_steps:
             raise SettingError(
-                f"steps={self.steps} must be a multiple of unroll_steps={self.unroll_steps}: "
-                "`steps` must be a multiple of `unroll_steps`."
+                f"steps={self.steps} must be a multiple of `unroll_steps`, {self.unroll_steps}."
             )
         if self.test_steps < self.steps:
-            raise SettingError(
-                f"`test_steps` must be at least `steps`: test_steps={self.test_steps} is below "
-                f"steps={self.steps}."
-            )
+            raise SettingError(f"test_steps={self.test_steps} must be at least steps={self.steps}.")
         if any(horizon % self.unroll_steps for horizon in self.curriculum or ()):
             raise SettingError(
                 "`curriculum` must be positive multiples of `unroll_steps` such as 100,200, not "
@@ -157,6 +155,9 @@ class CoordinatewiseLSTM(Settings):
                 f"`curriculum` must not have more horizons than there are updates, "
                 f"{self.total_updates}: `optimizations` * `steps` / `unroll_steps`."
             )
+        if self.interval % self.meta_batch:
+            multiple = f"must be a multiple of meta_batch={self.meta_batch}."
+            raise SettingError(f"validation_interval={self.interval} {multiple}")
         if self.optimizations % self.interval:
             raise SettingError(
                 f"optimizations={self.optimizations} must be a multiple of validation_interval="
@@ -181,11 +182,11 @@ class CoordinatewiseLSTM(Settings):
     @property
     def updates(self):
         """Updates between two validations; Keras' epoch."""
-        return self.interval * self.steps // self.unroll_steps
+        return self.interval // self.meta_batch * self.steps // self.unroll_steps
 
     @property
     def total_updates(self):
-        return self.optimizations * self.steps // self.unroll_steps
+        return self.optimizations // self.interval * self.updates
 
     def cell(self):
         """A new cell, or that of the preset.
@@ -236,12 +237,18 @@ class CoordinatewiseLSTM(Settings):
             recompute=self.recompute,
             horizon=longest,
             validation_problem=self.problems.validation,
+            meta_batch=self.meta_batch,
         )
 
     def loss(self):
         """None: the loss is that of the problem."""
 
-    def episodes(self, part, count=None, start=0):
+    def identity(self):
+        """Everything that decides what a run reaches, a JSON-able dict."""
+        once = {"meta_batch": 1, "strategy": "none"}  # Runs that began then do not tell of it.
+        return {n: v for n, v in self.values(decides=True).items() if once.get(n) != v}
+
+    def episodes(self, part, count=None, start=0, streams=None):
         """The work of a part: truncations of optimizations, or fresh optimizations.
 
         Args:
@@ -249,6 +256,7 @@ class CoordinatewiseLSTM(Settings):
             count: number of truncations, or of optimizations; by default those of the whole
                 training, of a validation or of the test.
             start: number of the first truncation; training only.
+            streams: of which of the optimizations side by side, all by default; likewise.
 
         Returns:
             A `tf.data.Dataset` for the `fit` or `evaluate` of `learner()`.
@@ -261,6 +269,8 @@ class CoordinatewiseLSTM(Settings):
                 self.seed,
                 start=start,
                 total=self.total_updates,
+                meta_batch=self.meta_batch,
+                streams=streams,
             )
         runs = {"validation": self.validation_runs, "test": self.test_runs}
         if part not in runs:

@@ -1,6 +1,5 @@
 """What recipes of learners that are trained on episodes have in common."""
 
-import contextlib
 import functools
 from typing import ClassVar, NamedTuple
 
@@ -8,7 +7,7 @@ import keras
 
 from meta_keras.errors import SettingError
 from meta_keras.recipes import episodic_run
-from meta_keras.recipes.settings import Settings, setting
+from meta_keras.recipes.settings import Settings, setting, strategy_setting
 
 STREAMS = {"train": 0, "validation": 1, "test": 2}
 
@@ -44,6 +43,7 @@ class EpisodicRecipe(Settings):
         published: `Published` figures of the method.
         metrics: what is measured in training beside the loss.
         monitor: what the best weights are chosen by.
+        tells_of_no_strategy: whether runs without a `strategy` say so; others once had none.
     """
 
     experiment: ClassVar[str]
@@ -52,6 +52,7 @@ class EpisodicRecipe(Settings):
     metrics: ClassVar[tuple] = ("accuracy",)
     monitor: ClassVar[str] = "val_accuracy"
     preset: ClassVar[str | None] = None
+    tells_of_no_strategy: ClassVar[bool] = False
 
     train_episodes: int = setting(22000, "Training episodes.", at_least=1, called="episodes")
     meta_batch: int = setting(2, "Episodes an update.", at_least=1)
@@ -63,8 +64,14 @@ class EpisodicRecipe(Settings):
     test_episodes: int = setting(600, "Test episodes.", at_least=2, decides=False)
     jit_compile: bool = setting(False, "Compile the whole training step with XLA.")
     seed: int = setting(0, "Seed of everything random.", at_least=0, at_most=2**32 - 1)
+    strategy: str = strategy_setting()
 
     def check(self):
+        if self.jit_compile and self.strategy != "none":
+            raise SettingError(
+                f"jit_compile=True cannot be had with strategy={self.strategy}, whose sums are not "
+                "for XLA."
+            )
         if self.train_episodes % self.interval or self.interval % self.meta_batch:
             raise SettingError(
                 f"episodes={self.train_episodes} must be a multiple of validation_interval="
@@ -126,11 +133,11 @@ class EpisodicRecipe(Settings):
         """Takes `EpisodeData` as that of this recipe."""
         self._set("data", data)
 
-    def draw(self, part, seed, count, start, meta_batch):
+    def draw(self, part, seed, count, start, meta_batch, every):
         """A dataset of episodes of a part."""
         raise NotImplementedError
 
-    def episodes(self, part, count=None, start=0, meta_batch=None):
+    def episodes(self, part, count=None, start=0, meta_batch=None, every=1):
         """The stream of episodes of a part: training runs on, the others are always the same.
 
         Args:
@@ -139,6 +146,7 @@ class EpisodicRecipe(Settings):
                 of the test.
             start: number of the first one.
             meta_batch: episodes a batch; `meta_batch` in training and 1 elsewhere by default.
+            every: so many workers, each with a `start` of its own, share the stream.
 
         Returns:
             A `tf.data.Dataset` of batches `(x, y)`, see `EpisodicLearner` and `DescribedLearner`.
@@ -155,23 +163,19 @@ class EpisodicRecipe(Settings):
             count=counts[STREAMS[part]] if count is None else count,
             start=start,
             meta_batch=meta_batch or (self.meta_batch if part == "train" else 1),
+            every=every,
         )
 
     def picture(self, learner, batch):
         """The first episode of a batch with the learner's answers, uint8 `[height, width, 3]`."""
         raise NotImplementedError
 
-    def scope(self):
-        """The context that models are made in."""
-        return contextlib.nullcontext()
-
     def identity(self):
         """Everything that decides what a run reaches, a JSON-able dict."""
-        return {
-            **self.values(decides=True),
-            "dataset": self.data.dataset,
-            **self.data.identity,
-        }
+        found = self.values(decides=True)
+        if self.strategy == "none" and not self.tells_of_no_strategy:
+            del found["strategy"]
+        return {**found, "dataset": self.data.dataset, **self.data.identity}
 
     def default_logdir(self, eval_only=False):
         """The folder of a run for which none is named."""
@@ -180,7 +184,8 @@ class EpisodicRecipe(Settings):
     def fit(self, logdir=None, *, resume=True, eval_only=False, verbose=True):
         """Trains on episodes and tests on classes never seen; leaves everything in a folder.
 
-        The same call again continues an interrupted run, and only tests a finished one.
+        The same call again continues an interrupted run, and only tests a finished one. With
+        strategy="multi_worker" it is made in every worker of the cluster.
 
         Args:
             logdir: the run's folder; one under `runs/` by default. See the docs on what it holds.
@@ -189,11 +194,11 @@ class EpisodicRecipe(Settings):
             verbose: whether to print what goes on.
 
         Returns:
-            The content of `results.json`, a dict.
+            The content of `results.json`, a dict; None in a worker that is not the chief.
 
         Raises:
             UserError: of the kind that says what is wrong (`SettingError`, `DatasetError`,
-                `PresetError`, `CheckpointError`, `NonFiniteLoss`).
+                `PresetError`, `CheckpointError`, `NonFiniteLoss`, `WorkerLost`).
         """
         return episodic_run.run(self, logdir, resume, eval_only, verbose)
 

@@ -1,11 +1,9 @@
 """What recipes of few-shot learners have in common: data, presets, training."""
 
-import contextlib
 import pathlib
 from typing import ClassVar
 
 import keras
-import tensorflow as tf
 
 from meta_keras import data, networks, plots, presets
 from meta_keras.data.photograph_sets import PUBLISHED_SETS
@@ -39,6 +37,7 @@ class FewShotRecipe(ClassificationRecipe):
     experiment = "few_shot"
     chosen_for_any_weights: ClassVar[tuple] = ()
     train_nway: ClassVar[int | None] = None
+    tells_of_no_strategy = True
 
     kshot: int = setting(1, "K, support pictures a class (of a wave: points).", at_least=1)
     train_kshot: int | None = setting(
@@ -117,9 +116,6 @@ class FewShotRecipe(ClassificationRecipe):
     )
     decay: bool = setting(True, "Cosine decay of the learning rate to 0 over the run.")
     clip_norm: float | None = setting(10.0, "Global norm of the meta-gradient at most.", above=0)
-    strategy: str = setting(
-        "none", "tf.distribute strategy (mirrored: all GPUs).", choices=["none", "mirrored"]
-    )
 
     def check(self):
         super().check()
@@ -245,17 +241,6 @@ class FewShotRecipe(ClassificationRecipe):
 
     def picture(self, learner, batch):
         return plots.predicted_episode_picture(learner, batch)
-
-    def scope(self):
-        if self.strategy == "none":
-            return contextlib.nullcontext()
-        strategy = tf.distribute.MirroredStrategy()
-        if self.meta_batch % strategy.num_replicas_in_sync:
-            raise SettingError(
-                f"meta_batch={self.meta_batch} must be a multiple of the "
-                f"{strategy.num_replicas_in_sync} devices of strategy=mirrored."
-            )
-        return strategy.scope()
 
     def default_logdir(self, eval_only=False):
         # Runs on characters are called as they were before there were photographs.

@@ -1,7 +1,10 @@
 """A run of the learned optimizer's recipe: tunes baselines, trains, compares."""
 
+import functools
 import math
 import pathlib
+
+import tensorflow as tf
 
 from meta_keras import files, plots
 from meta_keras.errors import SettingError
@@ -12,6 +15,7 @@ from meta_keras.training import lock, run_folder, runtime, terminal
 from meta_keras.training.checkpoint import Checkpoint
 from meta_keras.training.fit import fit
 from meta_keras.training.optimizer_summaries import OptimizationSummaries
+from meta_keras.training.replicas import replicas_for
 
 
 def begin(recipe, logdir, eval_only):
@@ -35,10 +39,20 @@ def begin(recipe, logdir, eval_only):
 def run(recipe, logdir, resume, eval_only, verbose):
     """See `CoordinatewiseLSTM.fit`."""
     say = terminal.say if verbose else (lambda *_: None)
-    logdir = begin(recipe, logdir, eval_only)
+    runtime.set_up(recipe.seed)
+    replicas = replicas_for("none" if eval_only else recipe.strategy, recipe.meta_batch)
+    is_chief = replicas is None or replicas.is_chief
+    if is_chief:
+        logdir = begin(recipe, logdir, eval_only)
     preset = recipe.cell() if recipe.preset else None
-    settings = recipe.values(decides=True)
+    settings = recipe.identity()
     _ = recipe.problems  # may fail, before there is a folder
+    if replicas:
+        replicas.check_same({"identity": settings, "versions": files.versions()})
+    if not is_chief:
+        replicas.tell(verbose)
+        _train(recipe, None, {}, verbose, replicas)
+        return None
     with run_folder.opened(logdir, settings, resume, eval_only, say) as folder:
         rates = tuned_baselines(recipe, folder, say)
         if preset:
@@ -47,7 +61,7 @@ def run(recipe, logdir, resume, eval_only, verbose):
             best, state = Checkpoint.trained(folder / "checkpoints", "val_loss")
         else:
             say(f"Learning to optimize {recipe.problem}; run folder {folder}")
-            best, state = _train(recipe, folder, rates, verbose)
+            best, state = _train(recipe, folder, rates, verbose, replicas)
         return _test(recipe, folder, rates, best.cell, state, logdir, verbose)
 
 
@@ -102,7 +116,24 @@ def _progress(recipe, epochs):
     }
 
 
-def _train(recipe, folder, rates, verbose):
+def work(recipe, replicas, start, count):
+    """The truncations of so many updates from number `start` on: all of them, or this worker's.
+
+    Every replica has its own of the optimizations side by side; those of a worker take turns.
+    """
+    if not replicas:
+        return recipe.episodes("train", count, start)
+    share = recipe.meta_batch // replicas.count
+    first = replicas.worker * replicas.local
+    works = [
+        recipe.episodes("train", count, start, range(number * share, (number + 1) * share))
+        for number in range(first, first + replicas.local)
+    ]
+    turns = tf.data.Dataset.range(replicas.local).repeat()
+    return tf.data.Dataset.choose_from_datasets(works, turns)
+
+
+def _train(recipe, folder, rates, verbose, replicas):
     """Trains or continues to the end; the best trainer and the last checkpoint's state."""
 
     def set_problems(trainer):
@@ -113,7 +144,7 @@ def _train(recipe, folder, rates, verbose):
     best, state = fit(
         folder,
         recipe.compiled_learner,
-        lambda start, count: recipe.episodes("train", count, start),
+        functools.partial(work, recipe, replicas),
         epochs=recipe.optimizations // recipe.interval,
         updates=recipe.updates,
         validation=lambda count: recipe.episodes("validation", count),
@@ -133,6 +164,7 @@ def _train(recipe, folder, rates, verbose):
         unit="update",
         monitor="val_loss",
         on_resume=set_problems,
+        replicas=replicas,
         verbose=verbose,
     )
     return best, state

@@ -5,6 +5,7 @@ import contextlib
 import keras
 
 from meta_keras.errors import CheckpointError
+from meta_keras.training import replicated
 from meta_keras.training.checkpoint import Checkpoint
 from meta_keras.training.guard import StopOnNonFiniteLoss
 from meta_keras.training.progress import Progress
@@ -25,7 +26,7 @@ def fit(
     units_per_update=1,
     monitor="val_accuracy",
     on_resume=None,
-    scope=contextlib.nullcontext,
+    replicas=None,
     verbose=True,
 ):
     """Trains or continues to the end, with a checkpoint after every epoch.
@@ -34,10 +35,10 @@ def fit(
     checkpoint, from which the run goes on as if nothing had happened.
 
     Args:
-        folder: the run's folder, a `pathlib.Path`.
+        folder: the run's folder, a `pathlib.Path`; only the chief of several workers needs it.
         new_model: function from the number of updates of the run to a compiled model.
         batches: function `(start, count)` to the dataset of so many updates from number `start`
-            on, each a pure function of its number.
+            on, each a pure function of its number; with `replicas` this worker's share.
         epochs: number of validations.
         updates: updates between two of them.
         validation: function of a number of batches, None for all, to the validation's dataset.
@@ -46,56 +47,66 @@ def fit(
         units_per_update: how many of them an update takes.
         monitor: what `Checkpoint` takes for best.
         on_resume: function of a model that was loaded, for what is not saved with it.
-        scope: function that gives the context models are made in.
+        replicas: `Replicas`, if an update is made by several.
         verbose: whether to print what goes on.
 
     Returns:
         `(model, state)`: the model with the best weights, not compiled, and the last checkpoint's
-        state.
+        state. In a worker that is not the chief the model is None.
 
     Raises:
         CheckpointError: a checkpoint is damaged.
         NonFiniteLoss: the loss became infinite or not a number.
         RunStopped: a signal came that does nothing else.
+        WorkerLost: another worker has ended.
     """
+    is_chief = replicas is None or replicas.is_chief
+    verbose = verbose and is_chief
 
     def so_far(state):
         """How far a run has come, in words."""
         return f"{unit} {_updates_done(state, updates) * units_per_update:,}"
 
-    with scope():
-        resumed = Checkpoint.resume(folder / "checkpoints", monitor)
-        if resumed:
-            checkpoint, model = resumed
-            _check_belongs(checkpoint, epochs, updates)
-            if verbose:
-                say(f"Continuing after {so_far(checkpoint.state)}.")
-            if on_resume:
-                on_resume(model)
-        else:
-            checkpoint = Checkpoint(folder / "checkpoints", monitor=monitor)
-            model = new_model(updates * epochs)
-    if checkpoint.state["epoch"] == epochs:
-        return checkpoint.load_best(), checkpoint.state
-    begun = checkpoint.state.get("updates", 0)
-    per_epoch = updates * units_per_update
-    progress = Progress(unit, epochs * per_epoch, per_epoch, units_per_update, begun)
-    signals = Signals(verbose)
-    with contextlib.suppress(Stopped), signals:
-        every = [
-            StopOnNonFiniteLoss(updates, begun),
-            *([progress] if verbose else []),
-            *callbacks(),
-            checkpoint,
-            StopOnSignal(signals, checkpoint, begun, checkpoint.state.get("logs")),
-        ]
-        _train(model, checkpoint.state, batches, epochs, updates, validation, every)
-    if signals.received is not None:
+    resumed = Checkpoint.resume(folder / "checkpoints", monitor) if is_chief else None
+    if resumed:
+        checkpoint, model = resumed
+        _check_belongs(checkpoint, epochs, updates)
         if verbose:
-            done = so_far(checkpoint.state)
-            say(f"Stopped after {done}, which is saved; the same command or call goes on there.")
-        signals.follow()
-    return checkpoint.load_best(), checkpoint.state
+            say(f"Continuing after {so_far(checkpoint.state)}.")
+        if on_resume:
+            on_resume(model)
+    else:
+        new = Checkpoint(folder / "checkpoints", monitor=monitor) if is_chief else None
+        checkpoint = new or replicated.Follower(Checkpoint.NEW)
+        model = new_model(updates * epochs)
+    if replicas:
+        replicated.share_state(model, replicas, checkpoint.state)
+    if checkpoint.state["epoch"] < epochs:
+        begun = checkpoint.state.get("updates", 0)
+        per_epoch = updates * units_per_update
+        progress = Progress(unit, epochs * per_epoch, per_epoch, units_per_update, begun)
+        signals = Signals(verbose)
+        agreed = replicated.agreement() if replicas else signals
+        with contextlib.suppress(Stopped), signals:
+            every = [
+                StopOnNonFiniteLoss(updates, begun),
+                *([progress] if verbose else []),
+                *([*callbacks(), checkpoint] if is_chief else []),
+                StopOnSignal(agreed, checkpoint, begun, checkpoint.state.get("logs")),
+            ]
+            work = model, checkpoint.state, batches, epochs, updates, validation, every
+            if replicas:
+                replicated.train(replicas, signals, agreed, *work)
+            else:
+                _train(*work)
+        if signals.received is not None:
+            if verbose:
+                done = so_far(checkpoint.state)
+                say(
+                    f"Stopped after {done}, which is saved; the same command or call goes on there."
+                )
+            signals.follow()
+    return checkpoint.load_best() if is_chief else None, checkpoint.state
 
 
 def _updates_done(state, updates):

@@ -17,10 +17,10 @@ def test_numbers_that_differ(call):
 
 
 def test_agreement(succeed):
-    printed = succeed("check_device", *SMALL)
-    assert len(re.findall(r"^ok  .*CPU with XLA: loss off by", printed, re.MULTILINE)) == 2
+    printed = succeed("check_device", *SMALL, "--subject=few_shot")
+    assert len(re.findall(r"^ok  .*CPU with XLA: loss off by", printed, re.MULTILINE)) == 1
     times = re.findall(r"([\d.]+) ms an update (with|without) XLA", printed)
-    assert len(times) == 4 and all(float(time) > 0 for time, _ in times)
+    assert len(times) == 2 and all(float(time) > 0 for time, _ in times)
     assert "All checks passed on CPU." in printed
 
 

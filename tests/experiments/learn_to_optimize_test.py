@@ -174,7 +174,7 @@ def test_finished_run_only_evaluates_again(finished, succeed):
 
 REFUSALS = [
     (["--steps=10", "--unroll_steps=3"], "multiple of --unroll_steps"),
-    (["--steps=100", "--test_steps=50"], "--test_steps must be at least"),
+    (["--steps=100", "--test_steps=50"], "--test_steps=50 must be at least --steps=100"),
     (["--units=20,zero"], "positive integers"),
     (["--curriculum=20,50"], "--curriculum must be positive multiples of --unroll_steps"),
     (["--generalize"], "--generalize does not go with --problem=quadratic, only with mnist"),

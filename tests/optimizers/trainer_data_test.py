@@ -105,3 +105,26 @@ def test_another_policy_set_later():
     for dtype in ("float16", "float64"):
         with pytest.raises(SettingError, match=f"OptimizerTrainer: dtype='{dtype}' must be"):
             trainer.dtype_policy = dtype
+
+
+def test_another_meta_batch():
+    with pytest.raises(SettingError, match=r"meta_batch=1, .* are of 2 optimizations\."):
+        _trainer().fit(truncations(1, 4, 2, meta_batch=2), verbose=0)
+
+
+def test_an_update_of_a_meta_batch_is_the_mean_of_those_of_its_optimizations():
+    """Descent's first step is linear in the gradient."""
+
+    def moves(meta_batch, streams):
+        work = truncations(1, 4, 2, meta_batch=2, streams=streams)
+        trainer = _trainer(meta_batch=meta_batch)
+        trainer.compile(keras.optimizers.SGD(1e3), jit_compile=False)  # Far beyond rounding.
+        before = [variable.numpy() for variable in trainer.trainable_variables]
+        trainer.fit(work, verbose=0)
+        return [v.numpy() - b for v, b in zip(trainer.trainable_variables, before, strict=True)]
+
+    together = moves(2, None)
+    assert max(abs(move).max() for move in together) > 1e-2
+    for found, one, other in zip(together, moves(1, [0]), moves(1, [1]), strict=True):
+        assert not np.allclose(one, other, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(found, (one + other) / 2, rtol=1e-4, atol=1e-6)

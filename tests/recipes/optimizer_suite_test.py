@@ -66,8 +66,11 @@ def test_rows_and_what_is_kept(suite, tmp_path):
 
     again, ran, _ = suite(make_cell())
     assert ran == [] and again == found
+    kept = files.read_json(tmp_path / "suite.json")
+    kept["tasks"]["other"]["task"]["batch_size"] += 1  # Another task than now.
+    files.write_json(tmp_path / "suite.json", kept)
     other, ran, _ = suite(make_cell(0.01))
-    assert set(ran) == {"LearnedOptimizer"}
+    assert ran.count("Adam") == 3 * 2 and ran.count("LearnedOptimizer") == 2 * 2 * 2
     assert other["rows"][0] == found["rows"][0] and other["rows"] != found["rows"]
 
 
@@ -99,11 +102,8 @@ def test_summary_by_hand(monkeypatch):
     assert set(untold["failures"]) == {"only the other diverged"}
 
 
-def test_baselines_of_other_tasks_are_not_kept(suite, tmp_path):
-    suite(make_cell())
-    kept = files.read_json(tmp_path / "suite.json")
-    kept["tasks"]["one"]["task"]["batch_size"] = 3
-    del kept["tasks"]["other"]["learned"]
-    files.write_json(tmp_path / "suite.json", kept)
-    _, ran, _ = suite(make_cell())
-    assert ran.count("Adam") == 2 * 3 * 2
+def test_what_is_damaged_or_of_another_protocol_is_not_kept(tmp_path):
+    file, whole = tmp_path / "suite.json", {"task": {}, "baselines": [], "learned": None}
+    files.write_json(file, {"runs": 2, "tasks": {"whole": whole, "damaged": {"task": {}}}})
+    assert optimizer_suite._kept(file, {"runs": 2}) == {"whole": whole}
+    assert optimizer_suite._kept(file, {"runs": 3}) == {}
