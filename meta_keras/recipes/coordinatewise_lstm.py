@@ -18,7 +18,8 @@ from meta_keras.optimizers import (
 from meta_keras.problems import RandomlyScaled
 from meta_keras.recipes import optimizer_problems, optimizer_run
 from meta_keras.recipes.optimizer_problems import PROBLEMS, by_problem
-from meta_keras.recipes.settings import Settings, setting, strategy_setting
+from meta_keras.recipes.settings import Settings, setting
+from meta_keras.recipes.strategy import check_strategy, strategy_setting
 
 
 class CoordinatewiseLSTM(Settings):
@@ -139,6 +140,7 @@ class CoordinatewiseLSTM(Settings):
 
     def check(self):
         optimizer_problems.check(self)
+        check_strategy(self)
         if self.steps % self.unroll_steps:
             raise SettingError(
                 f"steps={self.steps} must be a multiple of `unroll_steps`, {self.unroll_steps}."

@@ -7,7 +7,8 @@ import keras
 
 from meta_keras.errors import SettingError
 from meta_keras.recipes import episodic_run
-from meta_keras.recipes.settings import Settings, setting, strategy_setting
+from meta_keras.recipes.settings import Settings, setting
+from meta_keras.recipes.strategy import check_strategy, strategy_setting
 
 STREAMS = {"train": 0, "validation": 1, "test": 2}
 
@@ -67,11 +68,7 @@ class EpisodicRecipe(Settings):
     strategy: str = strategy_setting()
 
     def check(self):
-        if self.jit_compile and self.strategy != "none":
-            raise SettingError(
-                f"jit_compile=True cannot be had with strategy={self.strategy}, whose sums are not "
-                "for XLA."
-            )
+        check_strategy(self)
         if self.train_episodes % self.interval or self.interval % self.meta_batch:
             raise SettingError(
                 f"episodes={self.train_episodes} must be a multiple of validation_interval="

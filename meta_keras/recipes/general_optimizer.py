@@ -19,6 +19,11 @@ from meta_keras.problems import mixture
 from meta_keras.recipes import general_optimizer_run
 from meta_keras.recipes.settings import Settings, setting
 
+# Without what settings are not heeded.
+NEEDED = dict.fromkeys(("deviation", "pairs", "limit"), "gradient=pes")
+NEEDED |= dict.fromkeys(("units", "tensor_units", "rate"), "no preset")
+NEEDED |= dict.fromkeys(("suite_runs", "suite_steps"), "suite")
+
 
 class GeneralOptimizer(Settings):
     """A learned optimizer for networks it has never seen: Adam that small networks correct.
@@ -111,22 +116,18 @@ class GeneralOptimizer(Settings):
                 f"unroll_steps={self.unroll_steps} must be at most the shortest of `horizons`, "
                 f"{self.horizons[0]}."
             )
-        unheeded = {
-            "deviation": self.gradient != "pes",
-            "pairs": self.gradient != "pes",
-            "limit": self.gradient != "pes",
-            "units": bool(self.preset),
-            "tensor_units": bool(self.preset),
-            "rate": bool(self.preset),
-            "suite_runs": not self.suite,
-            "suite_steps": not self.suite,
+        met = {
+            "gradient=pes": self.gradient == "pes",
+            "no preset": not self.preset,
+            "suite": self.suite,
         }
-        for name in (name for name, unused in unheeded.items() if unused and name in self.given):
-            fits = {"suite_runs": "suite", "suite_steps": "suite"}.get(
-                name, "no preset" if self.preset else "gradient=pes"
-            )
-            raise SettingError(f"{name}={getattr(self, name)} is only heeded with {fits}.")
-        if list(self.suite_steps) != sorted(set(self.suite_steps)) or self.suite_steps[0] < 1:
+        for name, needed in NEEDED.items():
+            if name in self.given and not met[needed]:
+                raise SettingError(f"{name}={getattr(self, name)} is only heeded with {needed}.")
+        if (
+            list(self.suite_steps) != sorted(set(self.suite_steps))
+            or min(self.suite_steps, default=0) < 1
+        ):
             raise SettingError(
                 "`suite_steps` must be positive and go up, such as 100,500,1000, not "
                 f"{','.join(map(str, self.suite_steps))}."

@@ -4,7 +4,7 @@ from meta_keras import files
 from meta_keras.errors import SettingError
 from meta_keras.optimizers import LearnedOptimizer
 from meta_keras.recipes import optimizer_run, optimizer_suite
-from meta_keras.training import run_folder, terminal
+from meta_keras.training import run_folder, runtime, terminal
 from meta_keras.training.checkpoint import Checkpoint
 from meta_keras.training.fit import fit
 from meta_keras.training.optimizer_summaries import TaskSummaries
@@ -15,6 +15,7 @@ def run(recipe, logdir, resume, eval_only, verbose):
     say = terminal.say if verbose else (lambda *_: None)
     if eval_only and not recipe.suite:
         raise SettingError("`eval_only` tests on the tasks of `suite`: add it.")
+    runtime.set_up(recipe.seed, jit_compile=recipe.jit_compile)
     logdir = optimizer_run.begin(recipe, logdir, eval_only)
     if not eval_only:
         _ = recipe.tasks  # may fail, before there is a folder

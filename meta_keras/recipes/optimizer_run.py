@@ -25,7 +25,6 @@ def begin(recipe, logdir, eval_only):
         SettingError: there is nothing to test, or a preset is to be trained.
         RunInUse: another process is training in the folder.
     """
-    runtime.set_up(recipe.seed, jit_compile=recipe.jit_compile)
     logdir = pathlib.Path(logdir or recipe.default_logdir()).expanduser()
     if recipe.preset and not eval_only:
         raise SettingError(f"preset={recipe.preset} can only be tested: add `eval_only`.")
@@ -39,7 +38,7 @@ def begin(recipe, logdir, eval_only):
 def run(recipe, logdir, resume, eval_only, verbose):
     """See `CoordinatewiseLSTM.fit`."""
     say = terminal.say if verbose else (lambda *_: None)
-    runtime.set_up(recipe.seed)
+    runtime.set_up(recipe.seed, jit_compile=recipe.jit_compile)
     replicas = replicas_for("none" if eval_only else recipe.strategy, recipe.meta_batch)
     is_chief = replicas is None or replicas.is_chief
     if is_chief:

@@ -85,9 +85,8 @@ def _kept(file, protocol):
         return {}
     if any(saved.get(key) != value for key, value in protocol.items()):
         return {}
-    of_tasks = saved.get("tasks")
     whole = {"task", "baselines", "learned"}
-    return {name: kept for name, kept in of_tasks.items() if whole == set(kept)}
+    return {name: kept for name, kept in saved.get("tasks", {}).items() if whole == set(kept)}
 
 
 def _about(task):

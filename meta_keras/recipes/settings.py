@@ -84,16 +84,6 @@ def setting(default, help, **options):
     return dataclasses.field(default=default, metadata={"setting": Setting(help, **options)})
 
 
-def strategy_setting():
-    """The field `strategy`."""
-    return setting(
-        "none",
-        "Who shares the work of an update (tf.distribute): mirrored: all GPUs of this machine; "
-        "multi_worker: the workers of the cluster in TF_CONFIG, each started with this command.",
-        choices=["none", "mirrored", "multi_worker"],
-    )
-
-
 def fixed(value, help):
     """A field that the user cannot set: a method's own choice."""
     return dataclasses.field(

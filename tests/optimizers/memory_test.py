@@ -56,6 +56,8 @@ def test_the_warning_begins_above_a_gibibyte():
         warnings.simplefilter("error")
         warn_of_memory(_lstm(), 800_000)
         warn_of_memory(GradientDescentCell(), 10**9)
+    assert state_bytes(GradientDescentCell(), 10**9) == 0
+    assert state_bytes(_lstm(), 800_000) * 4 < memory.MUCH < state_bytes(_lstm(), 900_000) * 4
     with pytest.warns(UserWarning, match="900,000 weights 0.28 GiB, and 1.1 GiB with"):
         warn_of_memory(_lstm(), 900_000)
 

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from meta_keras import problems, recipes
+from meta_keras.errors import SettingError
 from meta_keras.layers import GradientDescentCell
 from meta_keras.optimizers import baselines
 from meta_keras.recipes import optimizer_run
+from meta_keras.training import runtime
 
 TINY = {
     "units": (4,),
@@ -48,6 +50,23 @@ def test_what_is_trained():
     assert [int(x["step"][0]) for x in recipe.episodes("train")] == [0, 2, 0, 2]
     assert [int(x["step"][0]) for x in recipe.episodes("train", 1, start=3)] == [2]
     assert recipe.loss() is None
+
+
+def test_xla_is_told_of_once(monkeypatch, tmp_path):
+    """Deterministic operations, which a run without XLA begins with, would keep it off."""
+    asked = []
+    monkeypatch.setattr(
+        runtime, "set_up", lambda seed, *_, jit_compile=False: asked.append(jit_compile)
+    )
+    recipe = recipes.recipe("coordinatewise_lstm", **TINY, jit_compile=True)
+    with pytest.raises(SettingError, match="there is no trained optimizer"):
+        recipe.fit(tmp_path / "run", eval_only=True)
+    assert asked == [True]
+
+
+def test_xla_and_a_strategy_are_refused():
+    with pytest.raises(SettingError, match="jit_compile=True cannot be had with strategy=mirrored"):
+        recipes.recipe("coordinatewise_lstm", **TINY, jit_compile=True, strategy="mirrored")
 
 
 def test_runs_from_python(plain_runtime, tmp_path, capsys):

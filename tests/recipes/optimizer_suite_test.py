@@ -107,3 +107,5 @@ def test_what_is_damaged_or_of_another_protocol_is_not_kept(tmp_path):
     files.write_json(file, {"runs": 2, "tasks": {"whole": whole, "damaged": {"task": {}}}})
     assert optimizer_suite._kept(file, {"runs": 2}) == {"whole": whole}
     assert optimizer_suite._kept(file, {"runs": 3}) == {}
+    files.write_json(file, {"runs": 2})
+    assert optimizer_suite._kept(file, {"runs": 2}) == {}

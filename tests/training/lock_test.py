@@ -80,12 +80,16 @@ def test_the_same_process_is_refused_too_and_errors_let_go(tmp_path):
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
 def test_file_systems_without_locks(tmp_path, monkeypatch, number):
+    tried, entered = [], []
+
     def flock(*_):
+        tried.append(number)
         raise OSError(number, "no locks here")
 
     monkeypatch.setattr(lock, "fcntl", types.SimpleNamespace(flock=flock, LOCK_EX=2, LOCK_NB=4))
     with lock.locked(tmp_path):
-        pass
+        entered.append(number)
+    assert tried == entered == [number]
 
 
 def test_systems_without_locks(tmp_path, monkeypatch):

@@ -15,12 +15,17 @@ def test_letters_that_cannot_be_shown():
 
 
 class Closed(io.StringIO):
+    tried = 0
+
     def write(self, text):
+        self.tried += 1
         raise BrokenPipeError
 
 
 def test_nobody_reads(monkeypatch):
-    terminal.say("to nobody", stream=Closed())
+    closed = Closed()
+    terminal.say("to nobody", "nor this", stream=closed)
+    assert closed.tried == 2 and not closed.getvalue()
     monkeypatch.setattr(sys, "stdout", None)
     terminal.say("to nobody")
     progress = Progress("episode", 4, 4, 2)
