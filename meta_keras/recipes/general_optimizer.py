@@ -124,10 +124,7 @@ class GeneralOptimizer(Settings):
         for name, needed in NEEDED.items():
             if name in self.given and not met[needed]:
                 raise SettingError(f"{name}={getattr(self, name)} is only heeded with {needed}.")
-        if (
-            list(self.suite_steps) != sorted(set(self.suite_steps))
-            or min(self.suite_steps, default=0) < 1
-        ):
+        if list(self.suite_steps) != sorted(set(self.suite_steps)):
             raise SettingError(
                 "`suite_steps` must be positive and go up, such as 100,500,1000, not "
                 f"{','.join(map(str, self.suite_steps))}."
